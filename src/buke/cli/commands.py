@@ -1,0 +1,142 @@
+"""The commands. Each reads its arguments, calls the rooms, and prints what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import buke
+from buke.cli import flags
+from buke.cli.flags import Common, settings_from, with_settings
+from buke.words import t
+
+
+def app(common: Common) -> typer.Typer:
+    """The command ``buke``, its help in the language in force."""
+    made = typer.Typer(
+        help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        pretty_exceptions_enable=False,
+    )  # fmt: skip
+    made.callback()(_top)
+    everything = ("data", "model", "lora", "training", "comparison", "run")
+    made.command("demo", help=t("cli.demo"))(_demo(common))
+    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
+    made.command("compare", help=t("cli.compare"))(with_settings(_compare(common), ("comparison",), ("questions",)))
+    made.command("report", help=t("cli.report"))(_report(common))
+    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), ("data",)))
+    made.command("runs", help=t("cli.runs"))(_runs(common))
+    return made
+
+
+def _top(
+    runs: Annotated[str, typer.Option("--runs", help="DIR: where runs are kept / 存放运行的文件夹")] = "runs",
+    lang: Annotated[str, typer.Option("--lang", help="en | zh")] = "",
+    version: Annotated[bool, typer.Option("--version", help="print the version / 打印版本")] = False,
+) -> None:
+    if version:
+        print(f"buke {buke.__version__}")
+        raise typer.Exit
+
+
+def _demo(common: Common) -> Any:
+    def demo(
+        name: Annotated[str, typer.Option(help=t("cli.demo_name"))] = "",
+        seed: Annotated[int, typer.Option(help=t("cli.demo_seed"), min=0)] = 0,
+        lessons: Annotated[int, typer.Option(help=t("cli.demo_lessons"), min=16, max=5000)] = 0,
+        questions: Annotated[int, typer.Option(help=t("cli.demo_questions"), min=1, max=200)] = 40,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.demo import run_demo
+
+        run_demo(common.runs, name or None, seed, lessons, questions, as_json)
+
+    return demo
+
+
+def _train(common: Common) -> Any:
+    def train(
+        data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
+        config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
+        resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli import road
+
+        settings = None if resume else settings_from(given, {"data": data}, config)
+        road.train(common.runs, settings, resume, as_json)
+
+    return train
+
+
+def _compare(common: Common) -> Any:
+    def compare(
+        run: Annotated[str, typer.Argument(help=t("cli.run"))],
+        questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0)] = 0,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli import road
+
+        changes = {name: value for name, value in given.items() if value is not None}
+        road.compare_again(common.runs, run, questions, changes, as_json)
+
+    return compare
+
+
+def _report(common: Common) -> Any:
+    def report(run: Annotated[str, typer.Argument(help=t("cli.run"))]) -> None:
+        from buke import report as pages
+        from buke import runfolder
+
+        folder = runfolder.find(common.runs, run)
+        if runfolder.read_lines(folder / runfolder.STEPS):
+            pages.write_curve(folder)
+        print(pages.write_report(folder))
+
+    return report
+
+
+def _show(common: Common) -> Any:
+    def show(
+        data: Annotated[list[str], typer.Argument(help=t("cli.data"))],
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.show_json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli.show import show_records
+
+        settings, _ = settings_from(given, {"data": data})
+        show_records(settings, as_json)
+
+    return show
+
+
+def _runs(common: Common) -> Any:
+    def runs(as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False) -> None:
+        from buke import runfolder
+
+        for folder in runfolder.runs_in(common.runs):
+            manifest = runfolder.read_json(folder / runfolder.MANIFEST) or {}
+            result = runfolder.read_json(folder / runfolder.COMPARISON) or {}
+            line = {
+                "run": str(folder),
+                "started": manifest.get("started"),
+                "finished": manifest.get("finished"),
+                "model": manifest.get("model", {}).get("name"),
+                "records": result.get("records"),
+                "right_before": result.get("before", {}).get("right"),
+                "right_after": result.get("after", {}).get("right"),
+            }
+            state = t("cli.run_finished") if line["finished"] else t("cli.run_unfinished")
+            print(json.dumps(line, ensure_ascii=False) if as_json else f"{folder}  {line['started'] or ''}  {state}")
+        sys.stdout.flush()
+
+    return runs
+
+
+assert flags.Common is Common

@@ -1,0 +1,103 @@
+"""Command-line flags made from the settings, and the flags every command has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, get_args, get_origin
+
+import typer
+
+from buke.config import Settings, aliases_of, choices, group_of, make, meaning, read_toml
+from buke.words import LANGUAGES, Refusal, t
+
+
+@dataclass
+class Common:
+    """What may stand anywhere on the command line."""
+
+    runs: Path = Path("runs")
+    lang: str = ""
+
+
+def common(arguments: list[str]) -> tuple[list[str], Common]:
+    """Take ``--runs`` and ``--lang`` out of the arguments, and let ``--learning_rate`` mean ``--learning-rate``."""
+    found, rest = Common(), []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, equals, value = argument.partition("=")
+        if name in ("--runs", "--lang"):
+            value = value if equals else next(waiting, "")
+            if not value or (name == "--lang" and value not in LANGUAGES):
+                raise Refusal(t("cli.needs", name=name), t("cli.needs_lang") if name == "--lang" else t("cli.needs_folder"))
+            if name == "--runs":
+                found.runs = Path(value)
+            else:
+                found.lang = value
+        elif name.startswith("--") and len(name) > 2:
+            rest.append(name.replace("_", "-") + equals + value)
+        else:
+            rest.append(argument)
+    return rest, found
+
+
+def with_settings(command: Callable[..., None], groups: Iterable[str], leave_out: tuple[str, ...] = ()) -> Callable[..., None]:
+    """Give a command, declared with ``**given``, a flag for every setting of the groups, under all its usual names."""
+    signature = inspect.signature(command)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    added = []
+    for name, field in Settings.model_fields.items():
+        if group_of(name) in groups and name not in leave_out:
+            kind = _kind(name, field)
+            help_text = meaning(name) + _default(field.default)
+            panel = t(f"cli.group_{group_of(name)}")
+            added.append(_parameter(name, kind, typer.Option(_flag(name, kind), help=help_text, rich_help_panel=panel)))
+            for alias in aliases_of(name):
+                if len(alias) > 1:
+                    added.append(_parameter(alias, kind, typer.Option(_flag(alias, kind), hidden=True)))
+    command.__signature__ = signature.replace(parameters=own + added)  # type: ignore[attr-defined]
+    return command
+
+
+def _flag(name: str, kind: Any) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    return f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+
+
+def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Optional[kind], option])
+
+
+def _kind(name: str, field: Any) -> Any:
+    """The type typer parses a setting as: bool, or text that pydantic turns into numbers with our own messages."""
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    if choices(field):
+        return Literal[choices(field)]  # so that the help lists them
+    return bool if kinds == [bool] or field.annotation is bool else str
+
+
+def _default(value: Any) -> str:
+    return "" if value in (None, "", []) else f" [{value}]"
+
+
+def settings_from(
+    given: dict[str, Any], positional: dict[str, Any], config: Path | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Settings of a TOML file, overlaid by flags; each remembers where it came from."""
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    if config is not None:
+        values = read_toml(config)
+        places = {name: str(config) for name in values}
+    names = {alias: name for name in Settings.model_fields for alias in (name, *aliases_of(name))}
+    for alias, value in {**given, **positional}.items():
+        if value is not None and value != []:
+            values = {key: old for key, old in values.items() if names.get(key, key) != names.get(alias, alias)}
+            values[alias] = value
+            places[alias] = f"--{alias.replace('_', '-')}" if alias in given else t("cli.command_line")
+    return make(values, places)
+
+
+assert get_origin(Optional[int]) is not None

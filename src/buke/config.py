@@ -1,0 +1,380 @@
+"""Room `config`: every setting, said once: its meaning (English, Chinese), its range, its default.
+
+The command line, TOML files, run.toml and the reference page are all made from ``Settings``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from buke.words import LANGUAGES, Refusal, language, t
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - the same parser under its old name
+    import tomli as tomllib
+
+GROUPS = ("data", "model", "lora", "training", "comparison", "run")
+
+
+def setting(default: Any, group: str, en: str, zh: str, aliases: tuple[str, ...] = (), **limits: Any) -> Any:
+    """A pydantic field that carries its group, its meaning in both languages and its usual other names."""
+    extra = {"group": group, "en": en, "zh": zh, "aliases": list(aliases)}
+    return Field(default, json_schema_extra=extra, **limits)
+
+
+class Settings(BaseModel):
+    """What a run is made of. ``None`` means: computed when model and data are known (see ``resolve`` in `train`)."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    # data
+    data: list[str] = setting(
+        [], "data",
+        "files of records to learn from",
+        "要学习的数据文件",
+    )  # fmt: skip
+    limit: int | None = setting(
+        None, "data",
+        "use only the first so many records",
+        "只用前多少条记录",
+        ("max_samples",), ge=1,
+    )  # fmt: skip
+    length: int | None = setting(
+        None, "data",
+        "longest record, in tokens; a longer one is listed and left out (default: 4096, or what the model can take)",
+        "单条记录的最大长度（token）；超长的会逐条列出并跳过（默认 4096，或模型上限）",
+        ("max_length", "max_seq_length", "cutoff_len"), ge=16,
+    )  # fmt: skip
+    overlong: Literal["drop", "shorten"] = setting(
+        "drop", "data",
+        "what to do with a record that is too long: drop it, or shorten it inside its thought",
+        "超长记录怎么办：drop 跳过，shorten 只缩短思考部分",
+    )  # fmt: skip
+    without_thought: Literal["refuse", "empty"] = setting(
+        "refuse", "data",
+        "records without a thought: refuse them, or train them with an empty thought",
+        "没有思考过程的记录：refuse 拒绝，empty 以空思考训练",
+    )  # fmt: skip
+    question_field: str | None = setting(
+        None, "data", "name of the field that holds the question", "问题所在的字段名"
+    )  # fmt: skip
+    thought_field: str | None = setting(
+        None, "data", "name of the field that holds the thought", "思考过程所在的字段名"
+    )  # fmt: skip
+    answer_field: str | None = setting(
+        None, "data", "name of the field that holds the answer", "回答所在的字段名"
+    )  # fmt: skip
+    held_out: float = setting(
+        0.05, "data",
+        "share of the records held out for scoring, chosen by content hash; 0 for none "
+        "(at least 20 records where there are 200)",
+        "留出用于评分的比例，按内容哈希选取；0 表示不留（满 200 条时至少留 20 条）",
+        ge=0, le=0.5,
+    )  # fmt: skip
+    held_out_file: str | None = setting(
+        None, "data",
+        "a file of records to hold out, in place of a share of the data",
+        "用此文件的记录作为留出部分，代替按比例选取",
+        ("eval_file",),
+    )  # fmt: skip
+
+    # model
+    model: str = setting(
+        "", "model",
+        "the base model: a folder, a name on the hub, or 'embedded' for the built-in SmolLM2-135M",
+        "基座模型：文件夹、模型库里的名字，或 embedded（内置 SmolLM2-135M）",
+        ("model_name_or_path",),
+    )  # fmt: skip
+    chat_template: str | None = setting(
+        None, "model",
+        "a Jinja file to use instead of the chat template in the model folder",
+        "用此 Jinja 文件代替模型文件夹里的对话模板",
+    )  # fmt: skip
+    system: str = setting(
+        "", "model",
+        "system message of every prompt; empty for the template's own",
+        "每个提示的系统消息；留空则按模板自身",
+    )  # fmt: skip
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto", "model",
+        "where to compute; auto takes CUDA, then MPS, then the CPU",
+        "计算设备；auto 依次选 CUDA、MPS、CPU",
+    )  # fmt: skip
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "auto", "model",
+        "number format of the frozen weights and activations; auto: bf16 on a GPU that has it, else fp16, "
+        "and fp32 on the CPU",
+        "冻结权重与激活的数值格式；auto：显卡支持则 bf16，否则 fp16，CPU 用 fp32",
+    )  # fmt: skip
+
+    # lora
+    rank: int = setting(
+        16, "lora", "rank of the adapter matrices", "适配器矩阵的秩",
+        ("r", "lora_r", "lora_rank"), ge=1, le=1024,
+    )  # fmt: skip
+    alpha: float = setting(
+        32, "lora", "scale of the adapter: its output is multiplied by alpha / rank", "适配器的缩放：输出乘以 alpha / rank",
+        ("lora_alpha",), gt=0,
+    )  # fmt: skip
+    dropout: float = setting(
+        0.0, "lora", "dropout on the adapter's input while training", "训练时适配器输入的 dropout",
+        ("lora_dropout",), ge=0, lt=1,
+    )  # fmt: skip
+    bias: Literal["none", "lora_only", "all"] = setting(
+        "none", "lora", "which biases are trained, as in PEFT", "训练哪些偏置（与 PEFT 相同）",
+    )  # fmt: skip
+    targets: str = setting(
+        "all-linear", "lora",
+        "layers that get an adapter: all-linear, or names separated by commas such as q_proj,v_proj",
+        "加适配器的层：all-linear，或用逗号分隔的名字，如 q_proj,v_proj",
+        ("target_modules", "lora_target"),
+    )  # fmt: skip
+
+    # training
+    recipe: Literal["buke", "tutorial"] = setting(
+        "buke", "training",
+        "buke: our defaults; tutorial: the tutorial's settings, text format and full-sequence loss, as a baseline",
+        "buke：我们的默认值；tutorial：教程的设置、文本格式与全序列损失，作为对照基线",
+    )  # fmt: skip
+    batch: int = setting(
+        8, "training", "records in a micro-batch", "每个微批的记录数",
+        ("per_device_train_batch_size", "batch_size"), ge=1,
+    )  # fmt: skip
+    accumulation: int = setting(
+        1, "training", "micro-batches in an optimizer step", "每次更新累积的微批数",
+        ("gradient_accumulation_steps", "grad_accum"), ge=1,
+    )  # fmt: skip
+    epochs: float = setting(
+        3.0, "training", "passes over the records", "训练轮数",
+        ("num_train_epochs",), gt=0,
+    )  # fmt: skip
+    learning_rate: float | None = setting(
+        None, "training",
+        "peak learning rate (default: computed from the model's width)",
+        "峰值学习率（默认按模型宽度计算）",
+        ("lr",), gt=0, lt=1,
+    )  # fmt: skip
+    schedule: Literal["cosine", "linear", "constant"] = setting(
+        "cosine", "training", "course of the learning rate after warm-up", "预热之后学习率的走势",
+        ("lr_scheduler_type",),
+    )  # fmt: skip
+    warmup: float = setting(
+        0.05, "training", "share of the steps in which the learning rate rises from 0", "学习率从 0 上升的步数占比",
+        ("warmup_ratio",), ge=0, lt=1,
+    )  # fmt: skip
+    weight_decay: float = setting(
+        0.0, "training", "weight decay of AdamW", "AdamW 的权重衰减", ge=0, lt=1,
+    )  # fmt: skip
+    clip: float = setting(
+        1.0, "training", "largest gradient norm; a larger one is scaled down to it", "梯度范数上限，超过则按比例缩小",
+        ("max_grad_norm",), gt=0,
+    )  # fmt: skip
+    row_tokens: int = setting(
+        2048, "training",
+        "most tokens computed at once; a fuller micro-batch is split, which changes memory and not the step",
+        "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果",
+        ge=16,
+    )  # fmt: skip
+    recompute: bool | None = setting(
+        None, "training",
+        "compute each layer's activations again in the backward pass: less memory, about a third more time "
+        "(default: for models above 0.5 billion parameters)",
+        "反向传播时重新计算每层激活：省内存，时间约多三分之一（默认仅用于 5 亿参数以上的模型）",
+        ("gradient_checkpointing",),
+    )  # fmt: skip
+    seed: int = setting(
+        42, "training", "seed of the order of records, the adapter's start and dropout", "记录顺序、适配器初始化与 dropout 的随机种子",
+        ge=0, le=2**31 - 1,
+    )  # fmt: skip
+    log_every: int = setting(
+        1, "training", "print a line every so many steps where there is no terminal", "非终端输出时每多少步打印一行",
+        ("logging_steps",), ge=1,
+    )  # fmt: skip
+    eval_every: int | None = setting(
+        None, "training",
+        "score the held-out part every so many steps (default: about ten times in a run)",
+        "每多少步给留出部分评分（默认全程约十次）",
+        ("eval_steps",), ge=1,
+    )  # fmt: skip
+    patience: int = setting(
+        3, "training",
+        "stop after so many scorings in a row without a better held-out loss; 0 never stops early",
+        "留出损失连续多少次没有变好就提前停止；0 表示不提前停止",
+        ("early_stopping_patience",), ge=0,
+    )  # fmt: skip
+    save_every: int | None = setting(
+        None, "training",
+        "write a checkpoint every so many steps (default: with each scoring)",
+        "每多少步写一个检查点（默认与评分同步）",
+        ("save_steps",), ge=1,
+    )  # fmt: skip
+    keep: int = setting(
+        2, "training", "newest checkpoints to keep", "保留最近几个检查点", ("save_total_limit",), ge=1,
+    )  # fmt: skip
+
+    # comparison
+    questions: int = setting(
+        20, "comparison",
+        "held-out questions to ask before and after; 0 asks none while training",
+        "训练前后各问多少道留出的问题；0 表示训练时不问",
+        ge=0,
+    )  # fmt: skip
+    thought_budget: int = setting(
+        1024, "comparison",
+        "longest thought in tokens; then the thought is closed and the answer asked for",
+        "思考的最大 token 数；用完即关闭思考并要求作答",
+        ge=1,
+    )  # fmt: skip
+    answer_budget: int = setting(
+        512, "comparison", "longest answer in tokens", "回答的最大 token 数", ge=1,
+    )  # fmt: skip
+    temperature: float = setting(
+        0.0, "comparison", "0 takes the likeliest token; above 0 draws with the seed", "0 取最可能的 token；大于 0 则按种子采样",
+        ge=0, le=2,
+    )  # fmt: skip
+    top_p: float = setting(
+        0.95, "comparison", "draw only from the likeliest tokens that make up this probability", "只在累计概率达到此值的 token 中采样",
+        gt=0, le=1,
+    )  # fmt: skip
+    generation_batch: int = setting(
+        40, "comparison", "questions answered at the same time", "同时作答的问题数", ge=1,
+    )  # fmt: skip
+    grader: Literal["auto", "number", "choice", "exact", "regex", "python", "none"] = setting(
+        "auto", "comparison",
+        "how answers are judged; auto takes number or choice where every reference answer has one, else none",
+        "如何判分；auto：每条参考答案都有数字或选项时用 number 或 choice，否则不判",
+    )  # fmt: skip
+    grader_pattern: str | None = setting(
+        None, "comparison",
+        "regular expression of the regex grader; its first group is compared",
+        "regex 判分所用的正则表达式，比较其第一个分组",
+    )  # fmt: skip
+    grader_file: str | None = setting(
+        None, "comparison",
+        "Python file of the python grader; it runs with your rights and defines grade(question, reference, answer)",
+        "python 判分所用的文件，将以你的权限运行；需定义 grade(question, reference, answer)",
+    )  # fmt: skip
+
+    # run
+    name: str | None = setting(
+        None, "run", "name of the run folder (default: from the data's name and the time)", "运行文件夹的名字（默认取数据名与时间）"
+    )  # fmt: skip
+
+
+TUTORIAL: dict[str, Any] = {
+    "rank": 16, "alpha": 32, "dropout": 0.05, "bias": "none", "targets": "q_proj,v_proj",
+    "batch": 2, "accumulation": 4, "epochs": 3, "learning_rate": 3e-4, "schedule": "linear", "warmup": 0.0,
+    "length": 512, "log_every": 20, "patience": 0, "limit": 1500,
+}  # fmt: skip
+"""What ``recipe = "tutorial"`` sets where the user set nothing: the tutorial's own figures, and the defaults of the
+trainer it used for what it left out (linear schedule without warm-up)."""
+
+
+def meaning(name: str) -> str:
+    """What a setting means, in the language in force."""
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra[language()])
+
+
+def group_of(name: str) -> str:
+    """The group a setting stands in, one of GROUPS."""
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["group"])
+
+
+def aliases_of(name: str) -> list[str]:
+    """Other usual names of a setting."""
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    aliases = extra["aliases"]
+    assert isinstance(aliases, list)
+    return [str(alias) for alias in aliases]
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The words a setting admits, or () where it is not a choice."""
+    return tuple(get_args(field.annotation)) if get_origin(field.annotation) is Literal else ()
+
+
+def make(given: dict[str, Any], where: dict[str, str] | None = None) -> tuple[Settings, dict[str, str]]:
+    """Settings from what was given (field names or aliases), and for each setting where its value comes from.
+
+    where: for each given name, the place to show in an error and in run.toml (``--rank``, ``buke.toml``).
+    Raises Refusal naming every value that does not hold, in one go.
+    """
+    where = where or {}
+    names = {alias: name for name in Settings.model_fields for alias in (name, *aliases_of(name))}
+    values = {names.get(key, key): value for key, value in given.items()}
+    sources = {names.get(key, key): where.get(key, key) for key in given}
+    if values.get("recipe") == "tutorial":
+        for name, value in TUTORIAL.items():
+            values.setdefault(name, value)
+            sources.setdefault(name, "recipe tutorial")
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise Refusal(t("config.invalid"), details=tuple(_problem(e, sources, names) for e in error.errors())) from None
+    return settings, {name: sources.get(name, "default") for name in Settings.model_fields}
+
+
+def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
+    """One sentence for one of pydantic's errors, in the user's language."""
+    name = str(error["loc"][0])
+    place = sources.get(name, name)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, names, n=1)
+        return t("config.unknown", place=place, name=name) + (t("config.nearest", name=near[0]) if near else "")
+    kind = error["type"] if error["type"] in _LIMITS else error["type"].split("_")[0]
+    context = {key: value for key, value in (error.get("ctx") or {}).items() if isinstance(value, (int, float, str))}
+    rule = t(f"config.{kind}", **context) if kind in _KINDS else error["msg"]
+    return t("config.value", place=place, value=error["input"], rule=rule)
+
+
+_LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "literal_error", "finite_number")
+_KINDS = (*_LIMITS, "int", "float", "bool", "string", "list")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, tables flattened. Raises Refusal for a missing file or bad TOML."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise Refusal(t("config.no_file", path=path, why=error.strerror)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(t("config.bad_toml", path=path, why=error)) from None
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        flat.update(value if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def to_toml(settings: Settings, reasons: dict[str, str]) -> str:
+    """run.toml: every setting by group, each with where its value comes from as a comment."""
+    lines: list[str] = []
+    for group in GROUPS:
+        lines += ["", f"[{group}]"]
+        for name in Settings.model_fields:
+            if group_of(name) == group:
+                value = getattr(settings, name)
+                shown = f"# {name} =" if value is None else f"{name} = {_toml_value(value)}"
+                lines.append(f"{shown}  # {reasons.get(name, 'default')}")
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    """A value as TOML writes it: JSON's strings, numbers, booleans and lists of strings are TOML's too."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+assert set(LANGUAGES) == {"en", "zh"}

@@ -1,0 +1,298 @@
+"""Room `model`: a folder -> a base model with an adapter on it. The only room that knows transformers and PEFT.
+
+Axes: T tokens of a row, B questions of a batch, Q and L query and key places, H heads, E width of a head, D model width.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for _name, _value in {
+    "HF_HUB_OFFLINE": "1",  # a model comes from a local folder by the time it is here
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import Linear as PeftLinear
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from buke.config import Settings
+from buke.kernels import linear_cross_entropy, lora_linear, record_attention
+from buke.records import Row
+from buke.words import Refusal, t
+
+ATTENTION = "buke"
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+RECOMPUTE_FROM = 500_000_000  # parameters; above it a row's activations outgrow an ordinary machine's memory
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **given: Any
+) -> tuple[Tensor, None]:
+    """What every layer calls in place of its own attention. query: (B, H, Q, E); returns (B, Q, H, E).
+
+    given: ``starts`` for a packed row; without it, ``attention_mask`` (B, 1, Q, L) says which keys are seen.
+    """
+    if given.get("softcap") is not None:
+        raise Refusal(t("model.softcap"))
+    scale = given["scaling"] if given.get("scaling") is not None else query.shape[-1] ** -0.5
+    window = given.get("sliding_window")
+    if (starts := given.get("starts")) is not None:
+        out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
+    else:
+        assert attention_mask is not None
+        out = _cached_attention(query, key, value, attention_mask, scale, window)
+    return out.transpose(1, 2), None
+
+
+def _cached_attention(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float, window: int | None) -> Tensor:
+    """Attention over cached keys. One query a sequence is folded into the key heads, so that no key is repeated."""
+    queries, keys = query.shape[2], key.shape[2]
+    if window is not None and keys > window:
+        back = torch.arange(keys - queries, keys, device=key.device)[:, None] - torch.arange(keys, device=key.device)
+        seen = seen & (back < window)
+    if queries == 1 and query.shape[1] != key.shape[1]:
+        folded = query.reshape(query.shape[0], key.shape[1], -1, query.shape[-1])
+        out = F.scaled_dot_product_attention(folded, key, value, attn_mask=seen, scale=scale)
+        return out.reshape(query.shape)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+    )
+
+
+AttentionInterface.register(ATTENTION, attend)
+
+
+def choose_device(settings: Settings) -> torch.device:
+    """The device asked for, or the best there is. Raises Refusal for one that is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = settings.device if settings.device != "auto" else next(name for name, found in there.items() if found)
+    if not there[name]:
+        raise Refusal(t("model.no_device", device=name), t("model.no_device_hint"))
+    return torch.device(name)
+
+
+def choose_precision(settings: Settings, device: torch.device) -> str:
+    """``fp32``, ``bf16`` or ``fp16``: what was asked for, or what the device is good at."""
+    if settings.precision == "auto":
+        if device.type == "cpu":
+            return "fp32"
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
+    if settings.precision == "fp16" and device.type == "cpu":
+        raise Refusal(t("model.fp16_cpu"), t("model.fp16_cpu_hint"))
+    return settings.precision
+
+
+@dataclass
+class Model:
+    """A frozen base model and, once ``add_adapter`` was called, the adapter on it."""
+
+    base: Any  # a transformers causal language model
+    folder: Path
+    device: torch.device
+    precision: str
+    peft: Any = None
+
+    @property
+    def head(self) -> Tensor:
+        """The output matrix, (V, D)."""
+        weight: Tensor = self.base.get_output_embeddings().weight
+        return weight
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the base model."""
+        return sum(p.numel() for name, p in self.base.named_parameters() if "lora_" not in name)
+
+    def hidden(self, ids: Sequence[int], starts: Sequence[int]) -> Tensor:
+        """Hidden states before the head, (T, D), of records laid end to end, positions counted from each start."""
+        places = [place for a, b in zip(starts[:-1], starts[1:], strict=True) for place in range(b - a)]
+        ids_1T = torch.tensor([ids], device=self.device)
+        places_1T = torch.tensor([places], device=self.device)
+        out = self.base.get_decoder()(
+            input_ids=ids_1T, position_ids=places_1T, starts=list(starts), use_cache=False, return_dict=True
+        )
+        return out.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def loss_sum(self, row: Row) -> tuple[Tensor, int]:
+        """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
+        places, ids = _learned(row)
+        hidden_ND = self.hidden(ids, row.starts)[self._index([place - 1 for place in places])]
+        return linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in places])), len(places)
+
+    def loss_sums(self, row: Row) -> list[tuple[float, int]]:
+        """``loss_sum`` of each example of a row by itself, for scoring."""
+        places, ids = _learned(row)
+        hidden_TD = self.hidden(ids, row.starts)
+        sums = []
+        for start, stop in zip(row.starts[:-1], row.starts[1:], strict=True):
+            own = [place for place in places if start <= place < stop]
+            hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
+            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]))
+            sums.append((float(loss), len(own)))
+        return sums
+
+    def _index(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, device=self.device, dtype=torch.long)
+
+    @contextmanager
+    def adapter(self, on: bool) -> Iterator[None]:
+        """With the adapter as it is, or switched off: the base model."""
+        if on or self.peft is None:
+            yield
+        else:
+            with self.peft.disable_adapter():
+                yield
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """No gradients and no dropout inside; whatever mode was on before is on again after."""
+        was = self.base.training
+        self.base.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.base.train(was)
+
+    # the adapter
+
+    def add_adapter(self, settings: Settings) -> None:
+        """Put a new LoRA adapter on the base, its start drawn from the seed. Raises Refusal for unknown targets."""
+        torch.manual_seed(settings.seed)
+        config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT only divides by it
+            lora_dropout=settings.dropout,
+            bias=settings.bias,
+            target_modules=_targets(self.base, settings.targets),
+            task_type="CAUSAL_LM",
+        )
+        config.base_model_name_or_path = str(self.folder.resolve())
+        self.peft = get_peft_model(self.base, config)
+        for module in self.base.modules():
+            if isinstance(module, PeftLinear):
+                _fuse(module)
+
+    def recompute(self) -> None:
+        """Compute each layer's activations again in the backward pass instead of keeping them."""
+        self.base.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that learn, by name."""
+        return {name: p for name, p in self.base.named_parameters() if p.requires_grad}
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """The adapter's tensors under PEFT's names, on the CPU, detached from training."""
+        state = get_peft_model_state_dict(self.peft, save_embedding_layers=False)
+        return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+
+    def save_adapter(self, folder: Path, notes: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
+        """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(state or self.adapter_state(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.peft.peft_config["default"].save_pretrained(str(folder))
+        (folder / "buke.json").write_text(json.dumps(notes, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take the adapter's tensors from a PEFT folder. Raises Refusal where they do not fit this model."""
+        try:
+            state = load_file(folder / "adapter_model.safetensors")
+        except Exception as error:  # safetensors raises several kinds for a damaged file
+            raise Refusal(t("model.adapter_damaged", folder=folder, why=error)) from None
+        mine = {name: tuple(tensor.shape) for name, tensor in self.adapter_state().items()}
+        if {name: tuple(tensor.shape) for name, tensor in state.items()} != mine:
+            raise Refusal(t("model.adapter_misfit", folder=folder), t("model.adapter_misfit_hint"))
+        set_peft_model_state_dict(self.peft, state)
+
+
+def load(folder: Path, settings: Settings) -> Model:
+    """The base model of a checked folder, frozen, its own attention replaced by ours, and that replacement proven."""
+    transformers_logging.disable_progress_bar()
+    device = choose_device(settings)
+    precision = choose_precision(settings, device)
+    try:
+        base = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=PRECISIONS[precision], attn_implementation="eager", local_files_only=True,
+            use_safetensors=True, trust_remote_code=False,
+        )  # fmt: skip
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
+        raise Refusal(t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")) from None
+    base.requires_grad_(False)
+    base.eval().to(device)
+    model = Model(base, folder, device, precision)
+    _prove_attention(model)
+    return model
+
+
+def _prove_attention(model: Model) -> None:
+    """Refuse an architecture whose logits our row of two records does not reproduce."""
+    vocabulary = model.base.config.get_text_config().vocab_size
+    records = [[(7 * i + 3) % vocabulary for i in range(9)], [(11 * i + 5) % vocabulary for i in range(6)]]
+    name = type(model.base).__name__
+    with torch.inference_mode():
+        wanted = [model.base(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0] for ids in records]
+        try:
+            model.base.set_attn_implementation(ATTENTION)
+            got = model.hidden(records[0] + records[1], (0, 9, 15)) @ model.head.T
+        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+            raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
+    far = (got - torch.cat(wanted)).float().abs().max() / torch.cat(wanted).float().abs().max().clamp(min=1e-6)
+    if not far <= (1e-3 if model.precision == "fp32" else 1e-1):
+        why = t("model.logits_differ", far=f"{float(far):.1e}")
+        raise Refusal(t("model.architecture", name=name, why=why), t("model.architecture_hint"))
+
+
+def _learned(row: Row) -> tuple[list[int], list[int]]:
+    """Places of a row that are targets of the loss, and its ids. A record's first token has nothing to predict it."""
+    ids = [i for example in row.examples for i in example.ids]
+    learn = [flag for example in row.examples for flag in example.learn]
+    first = set(row.starts)
+    return [place for place, flag in enumerate(learn) if flag and place not in first], ids
+
+
+def _linear_names(base: Any) -> set[str]:
+    """Last names of the linear layers an adapter may sit on: all but the head."""
+    head = base.get_output_embeddings()
+    return {name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
+
+
+def _targets(base: Any, asked: str) -> str | list[str]:
+    if asked == "all-linear":
+        return asked
+    names, known = [name.strip() for name in asked.split(",") if name.strip()], _linear_names(base)
+    if unknown := [name for name in names if name not in known]:
+        hint = t("model.targets_hint", names=", ".join(sorted(known)))
+        raise Refusal(t("model.targets", names=", ".join(unknown)), hint)
+    return names
+
+
+def _fuse(module: PeftLinear) -> None:
+    """Let a PEFT layer compute with our kernel wherever it does plain LoRA; PEFT keeps the tensors and their names."""
+    plain, base = module.forward, module.base_layer
+    a, b = module.lora_A["default"], module.lora_B["default"]
+    scale, dropout = module.scaling["default"], module.lora_dropout["default"]
+
+    def forward(x: Tensor, *args: Any, **given: Any) -> Tensor:
+        if module.disable_adapters:
+            return base(x)  # type: ignore[no-any-return]
+        if module.merged or (module.training and not isinstance(dropout, nn.Identity)):
+            return plain(x, *args, **given)  # type: ignore[no-any-return]
+        return lora_linear(x, base.weight, base.bias, a.weight, b.weight, scale)  # type: ignore[arg-type]
+
+    module.forward = forward  # type: ignore[method-assign]

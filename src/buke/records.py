@@ -1,0 +1,180 @@
+"""Room `records`: the things that travel through the rooms, each with a name and a shape.
+
+line of a file -> Record -> Example -> Row -> Step -> Answer -> (Verdict, Measures)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Ending(str, Enum):
+    """How a generated answer ended."""
+
+    STOPPED = "stopped"  # the model wrote its end token
+    CUT_ANSWER = "cut_answer"  # the token limit came inside the answer
+    CUT_THOUGHT = "cut_thought"  # the token limit came inside the thought and no answer was asked for
+
+
+class Verdict(str, Enum):
+    """How an answer was judged. No answer is not a wrong answer, and what cannot be judged is neither."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    UNSCORED = "unscored"
+
+
+class Severity(str, Enum):
+    """What a finding does to its record."""
+
+    ERROR = "error"  # the record is left out
+    WARNING = "warning"  # the record is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One lesson: a question, the thought that leads from it, and the answer. Text is exactly the user's."""
+
+    id: str  # content_id(question, thought, answer)
+    question: str
+    thought: str
+    answer: str
+    source: str  # "file:line"; for a JSON array, the line on which the record begins
+    system: str = ""
+
+    @classmethod
+    def make(cls, question: str, thought: str, answer: str, source: str, system: str = "") -> Record:
+        """A record with its id computed."""
+        return cls(content_id(question, thought, answer), question, thought, answer, source, system)
+
+
+def content_id(*parts: str) -> str:
+    """Sixteen hex digits of SHA-256 over the parts, each preceded by its length in bytes (lone surrogates kept)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something intake saw: where, what, and how to mend it."""
+
+    source: str  # "file:line"
+    kind: str  # a stable name such as "missing_field"
+    message: str  # one sentence, in the user's language
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record as token ids, with the mask of what is learned.
+
+    ids, learn: length T. learn[i] is True where token i is a target of the loss.
+    bounds: ends of the four parts, so that ids[:b0] is the prompt, ids[b0:b1] the thought with its tags,
+    ids[b1:b2] the answer, ids[b2:b3] the end token; b3 == T.
+    """
+
+    id: str
+    source: str
+    ids: tuple[int, ...]
+    learn: tuple[bool, ...]
+    bounds: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def learned(self) -> int:
+        """How many tokens the loss counts."""
+        return sum(self.learn)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Examples laid end to end, without padding. Example i occupies ids[starts[i]:starts[i + 1]]."""
+
+    examples: tuple[Example, ...]
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Offsets of the examples, with the row's length as the last."""
+        offsets = [0]
+        for example in self.examples:
+            offsets.append(offsets[-1] + len(example))
+        return tuple(offsets)
+
+    def __len__(self) -> int:
+        return sum(len(example) for example in self.examples)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step, as it stands in steps.jsonl. The loss travels as a sum and a count."""
+
+    step: int  # counted from 1
+    epoch: float  # of the records seen after this step
+    loss_sum: float | None  # nats over the learned tokens; None where it was not finite
+    tokens: int  # learned tokens of this step
+    all_tokens: int  # tokens computed, prompts included
+    learning_rate: float
+    grad_norm: float | None  # before clipping; None where it was not finite
+    seconds: float
+    skipped: str = ""  # why the step was not taken, naming the record; empty when it was
+
+    @property
+    def loss(self) -> float | None:
+        """Nats per learned token."""
+        return None if self.loss_sum is None else self.loss_sum / max(self.tokens, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One scoring of the held-out part, as it stands in eval.jsonl."""
+
+    step: int  # steps taken before this scoring; 0 is the base model
+    loss_sum: float | None  # None where it was not finite
+    tokens: int
+    chars: int  # of the thoughts and answers scored: a loss per character compares across text formats
+    seconds: float
+    best: bool = False
+
+    @property
+    def loss(self) -> float | None:
+        """Nats per learned token."""
+        return None if self.loss_sum is None else self.loss_sum / max(self.tokens, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said to one question."""
+
+    id: str  # of the Record
+    thought: str
+    text: str  # the answer proper, after the thought
+    ending: Ending
+    closed: bool  # the model closed its thought by itself
+    forced: bool  # the thought budget ran out, so we closed the thought and asked for the answer
+    thought_tokens: int
+    answer_tokens: int
+    seconds: float  # from the start of its batch until it ended
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer and what was found about it: one line of answers-before.jsonl or answers-after.jsonl."""
+
+    answer: Answer
+    verdict: Verdict
+    looped: bool
+    tone: float  # likeness to the user's own responses, 0 to 1
+    held_out_loss_sum: float | None  # of the record's own thought and answer, nats
+    held_out_tokens: int

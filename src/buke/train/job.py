@@ -1,0 +1,343 @@
+"""A run from settings: read, split, encode, load, train; everything it learns about itself goes into the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+import buke
+from buke import hub, intake, prompt, runfolder
+from buke.config import Settings, make, read_toml, to_toml
+from buke.model import RECOMPUTE_FROM, Model
+from buke.model import load as load_model
+from buke.pack import step_count
+from buke.prompt import Prompt, TutorialPrompt
+from buke.records import Example, Finding, HeldOut, Record, Severity, Step
+from buke.train.loop import Event, Loop, Saved
+from buke.words import Refusal, language, t
+
+LENGTH = 4096  # tokens; the longest record where the user says nothing
+SCORINGS = 10  # of the held-out part in a run, about
+Say = Callable[[str], None]
+
+
+@dataclass
+class Job:
+    """A run about to start or to go on."""
+
+    run: Path
+    settings: Settings
+    reasons: dict[str, str]
+    prompt: Prompt
+    model: Model
+    held_out: list[Record]
+    loop: Loop
+    notes: dict[str, Any] = field(default_factory=dict)  # the manifest
+    resumed: bool = False
+
+    def events(self) -> Iterator[Event]:
+        """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded."""
+        if self.resumed:
+            self.loop.resume()
+            self._forget_after(self.loop.progress.step)
+        finished = False
+        try:
+            for event in self.loop.events():
+                self._record(event)
+                yield event
+            finished = True
+        finally:
+            if finished:
+                self._finish()
+
+    def save(self) -> Saved:
+        """Write a checkpoint now, for an interrupted run."""
+        return self.loop.save()
+
+    def adapter_notes(self) -> dict[str, Any]:
+        """What stands beside the adapter: the base and the prompt it belongs to."""
+        return {"buke": buke.__version__, "base": self.notes["model"], "prompt": self.notes["prompt"]}
+
+    def _record(self, event: Event) -> None:
+        if self.loop.ranks.index:
+            return
+        if isinstance(event, Step):
+            runfolder.append_line(self.run / runfolder.STEPS, event)
+        elif isinstance(event, HeldOut):
+            runfolder.append_line(self.run / runfolder.EVAL, event)
+
+    def _forget_after(self, step: int) -> None:
+        """Drop the lines a crash left after the checkpoint; those steps are taken again."""
+        for name in (runfolder.STEPS, runfolder.EVAL):
+            lines = [line for line in runfolder.read_lines(self.run / name) if line["step"] <= step]
+            runfolder.write_lines(self.run / name, lines)
+
+    def _finish(self) -> None:
+        if self.loop.ranks.index:
+            return
+        self.model.save_adapter(self.run / runfolder.ADAPTER, self.adapter_notes(), self.loop.best)
+        self.model.load_adapter(self.run / runfolder.ADAPTER)
+        p = self.loop.progress
+        self.notes |= {
+            "finished": _now(),
+            "result": {"steps": p.step, "of": self.loop.steps, "best_step": p.best_step, "seconds": p.seconds},
+        }
+        runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
+
+
+def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *, run: Path | None = None) -> Job:
+    """Everything up to the first step. Nothing is written before data, model and settings are known to hold.
+
+    run: an unfinished run to go on with; its folder holds the settings given here.
+    Raises Refusal for whatever the user has to mend.
+    """
+    if not settings.data or not settings.model:
+        raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
+    name = settings.name or _name(settings)
+    if run is None:
+        runfolder.check_free(runs, name)
+    say(t("train.reading"))
+    read = read_data(settings, settings.data, settings.limit)
+    apart = read_data(settings, [settings.held_out_file]) if settings.held_out_file else None
+    folder = hub.resolve(settings.model, say)
+    settings, reasons = resolve(_anchored(settings), reasons, folder)
+    tutorial = settings.length if settings.recipe == "tutorial" else None
+    spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
+    parts = _split(settings, spoken, read, apart)
+    settings, reasons = _pace(settings, reasons, len(parts.train))
+    say(t("train.loading", model=settings.model))
+    model = load_model(folder, settings)
+    if settings.recompute is None:
+        settings = settings.model_copy(update={"recompute": model.parameters > RECOMPUTE_FROM})
+        reasons["recompute"] = t("train.why_recompute", billions=f"{model.parameters / 1e9:.2f}")
+    model.add_adapter(settings)
+    if settings.recompute:
+        model.recompute()
+    notes = _manifest(settings, [*read.files, *(apart.files if apart else [])], model, spoken)
+    if run is None:
+        run = runfolder.create(runs, name)
+        _write_start(run, settings, reasons, _data(read, parts), notes, parts.records)
+        resumed = False
+    else:
+        notes, resumed = _same(run, notes), True
+    chars = sum(len(record.thought) + len(record.answer) for record in parts.records)
+    loop = Loop(model, settings, parts.train, parts.held_out, run, settings.row_tokens, chars)
+    return Job(run, settings, reasons, spoken, model, parts.records, loop, notes, resumed)
+
+
+def read_data(settings: Settings, paths: list[str], limit: int | None = None) -> intake.Intake:
+    """Records of files, read as the settings say."""
+    s = settings
+    return intake.read(
+        [Path(path) for path in paths], limit=limit, question_field=s.question_field, thought_field=s.thought_field,
+        answer_field=s.answer_field, without_thought=s.without_thought,
+    )  # fmt: skip
+
+
+def _anchored(settings: Settings) -> Settings:
+    """Paths made absolute, so that the run can be taken up from another folder."""
+    files = {name: getattr(settings, name) for name in ("chat_template", "grader_file", "held_out_file")}
+    found: dict[str, Any] = {name: str(Path(path).resolve()) for name, path in files.items() if path}
+    found["data"] = [str(Path(path).resolve()) for path in settings.data]
+    if Path(settings.model).exists():
+        found["model"] = str(Path(settings.model).resolve())
+    return settings.model_copy(update=found)
+
+
+def resume(run: Path, runs: Path, say: Say) -> Job:
+    """An interrupted run, with the settings in its folder."""
+    settings, reasons = make(read_toml(run / runfolder.RUN_TOML))
+    return prepare(settings, reasons, runs, say, run=run)
+
+
+def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
+    """Fill in what follows from the model's config: the longest record and the learning rate."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    reasons, found = dict(reasons), {}
+    places = int(config.get("max_position_embeddings") or LENGTH)
+    if settings.length is None:
+        found["length"] = min(LENGTH, places)
+        reasons["length"] = t("train.why_length", places=places)
+    elif settings.length > places:
+        raise Refusal(t("train.too_long", length=settings.length, places=places), t("train.too_long_hint", places=places))
+    if settings.learning_rate is None:
+        width = int(config["hidden_size"])
+        found["learning_rate"] = learning_rate_for(width)
+        reasons["learning_rate"] = t("train.why_rate", width=width)
+    return settings.model_copy(update=found), reasons
+
+
+def learning_rate_for(width: int) -> float:
+    """Peak learning rate of LoRA for a model of hidden size ``width``: 5e-4 at 2,000, falling as the 0.78th power.
+
+    The form and the exponent follow Schulman and Thinking Machines Lab, "LoRA Without Regret" (2025).
+    """
+    return float(f"{5e-4 * (2000 / width) ** 0.78:.2g}")
+
+
+def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Settings, dict[str, str]]:
+    """How often to score and to save, from the length of the run."""
+    per_step = settings.batch * settings.accumulation
+    if count < per_step:
+        raise Refusal(t("train.too_few", count=count, per_step=per_step), t("train.too_few_hint"))
+    total = step_count(count, per_step, settings.epochs)
+    every = settings.eval_every or max(1, round(total / SCORINGS))
+    found = {"eval_every": every, "save_every": settings.save_every or every}
+    why = t("train.why_pace", steps=total)
+    return settings.model_copy(update=found), reasons | {name: why for name in found if getattr(settings, name) is None}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is learned, what is scored, and what was left out of both."""
+
+    train: list[Example]
+    held_out: list[Example]
+    records: list[Record]  # of held_out, in its order
+    findings: list[Finding]
+
+
+def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intake.Intake | None) -> Parts:
+    """Encode the records and hold some out: those of a file of their own, or a share by content hash."""
+    encoded, findings = _encode(settings, spoken, read)
+    by_source = {example.source: example for example in encoded}
+    usable = [record for record in read.records if record.source in by_source]
+    if apart is None:
+        learn, records = intake.split(usable, settings.held_out)
+        held_out = [by_source[record.source] for record in records]
+    else:
+        held_out, more = _encode(settings, spoken, apart)
+        sources = {example.source for example in held_out}
+        records = [record for record in apart.records if record.source in sources]
+        asked = {record.question for record in records}
+        learn = [record for record in usable if record.question not in asked]
+        leaks = [Finding(r.source, "held_out", t("train.leak"), t("train.leak_hint")) for r in usable if r.question in asked]
+        findings += [*more, *leaks]
+    if not learn:
+        raise Refusal(t("train.none_left"), t("train.none_left_hint"), tuple(str(f) for f in findings[:20]))
+    if isinstance(spoken, TutorialPrompt):  # its training rows are cut and padded; scoring takes the whole record
+        held_out = [spoken.scored(record) for record in records]
+    return Parts([by_source[record.source] for record in learn], held_out, records, findings)
+
+
+def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:
+    encoded, left_out = prompt.build(spoken, read.records, int(settings.length or LENGTH), settings.overlong == "shorten")
+    return encoded, [*read.findings, *left_out]
+
+
+def _data(read: intake.Intake, parts: Parts) -> dict[str, Any]:
+    """data.json: what was read, what was kept, what is learned."""
+    examples = [*parts.train, *parts.held_out]
+    lengths = sorted(map(len, examples))
+    errors = [f for f in parts.findings if f.severity is Severity.ERROR or f.kind == "duplicate"]
+    width = -(-lengths[-1] // 16)
+    return {
+        "files": read.files,
+        "read": read.read,
+        "kept": len(examples),
+        "dropped": errors,
+        "warnings": [f for f in parts.findings if f not in errors],
+        "train": len(parts.train),
+        "held_out": len(parts.held_out),
+        "held_out_ids": [example.id for example in parts.held_out],
+        "tokens": {
+            "all": sum(lengths),
+            "learned": sum(example.learned for example in parts.train),
+            "longest": lengths[-1],
+            "median": int(statistics.median(lengths)),
+            "histogram": [[top, sum(top - width < n <= top for n in lengths)] for top in range(width, width * 17, width)],
+        },
+        "end_learned": sum(example.learn[-1] for example in examples),
+    }
+
+
+def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
+    folder = model.folder
+    names = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
+    return {
+        "buke": buke.__version__,
+        "packages": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
+        "machine": _machine(model),
+        "seed": settings.seed,
+        "model": {
+            "name": settings.model,
+            "folder": str(folder.resolve()),
+            "architecture": type(model.base).__name__,
+            "parameters": model.parameters,
+            "precision": model.precision,
+            "sha256": {path.name: _sha256(path) for path in sorted(folder.glob("*")) if path.suffix in (".safetensors", ".json")},
+        },
+        "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files],
+        "prompt": {"fingerprint": spoken.fingerprint, "template": spoken.template, "end_token": spoken.tokens.decode([spoken.end])},
+        "language": language(),
+        "started": _now(),
+        "finished": None,
+    }  # fmt: skip
+
+
+def _machine(model: Model) -> dict[str, Any]:
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "device": device,
+    }
+
+
+def _write_start(
+    run: Path, settings: Settings, reasons: dict[str, str], data: dict[str, Any], notes: dict[str, Any], held: list[Record]
+) -> None:
+    runfolder.write_text(run / runfolder.RUN_TOML, to_toml(settings, reasons))
+    runfolder.write_json(run / runfolder.DATA, data)
+    runfolder.write_json(run / runfolder.MANIFEST, notes)
+    runfolder.write_lines(run / runfolder.HELD_OUT, held)
+
+
+def _same(run: Path, notes: dict[str, Any]) -> dict[str, Any]:
+    """The run's own manifest, where data, prompt and base are still those it was started with."""
+    old = runfolder.read_json(run / runfolder.MANIFEST)
+    if not isinstance(old, dict):
+        raise Refusal(t("train.no_manifest", run=run))
+    if old.get("finished"):
+        raise Refusal(t("train.finished", run=run), t("train.finished_hint", run=run))
+    pairs = {
+        "data": ([d["sha256"] for d in old["data"]], [d["sha256"] for d in notes["data"]]),
+        "prompt": (old["prompt"]["fingerprint"], notes["prompt"]["fingerprint"]),
+        "model": (old["model"]["sha256"], notes["model"]["sha256"]),
+    }
+    if changed := [t(f"train.part_{part}") for part, (was, now) in pairs.items() if was != now]:
+        raise Refusal(t("train.changed", run=run, what=", ".join(changed)), t("train.changed_hint"))
+    return old
+
+
+def _name(settings: Settings) -> str:
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(settings.data[0]).stem)[:40].strip("-")
+    return f"{stem or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

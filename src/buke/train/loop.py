@@ -1,0 +1,157 @@
+"""The course of a run: steps, scorings of the held-out part, checkpoints, early stop, the best adapter kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from buke import checkpoint
+from buke.checkpoint import Progress
+from buke.config import Settings
+from buke.model import Model
+from buke.pack import rows, step_count, steps
+from buke.records import Example, HeldOut, Row, Step
+from buke.train.step import Outcome, Ranks, optimizer_for, rate_at, take_step
+from buke.words import Refusal, t
+
+SKIPS_ALLOWED = 3  # steps in a row that were not finite, before the run stops
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint was written."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run stopped before its last step."""
+
+    step: int
+    reason: str
+
+
+Event = Step | HeldOut | Saved | Stopped
+
+
+@dataclass
+class Loop:
+    """One run's training. Iterate ``events()``; afterwards ``best`` holds the adapter to keep.
+
+    settings: every value computed (``learning_rate``, ``eval_every``, ``save_every`` are not None).
+    chars: characters of the held-out thoughts and answers.
+    """
+
+    model: Model
+    settings: Settings
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    run: Path
+    row_tokens: int
+    chars: int = 0
+    ranks: Ranks = field(default_factory=Ranks.joined)
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    base_losses: list[tuple[float, int]] = field(default_factory=list)  # of each held-out record, before the first step
+    best_losses: list[tuple[float, int]] = field(default_factory=list)  # and with the best adapter
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        self.optimizer = optimizer_for(self.model.trained().values(), float(s.learning_rate or 0), s.weight_decay)
+        self.steps = step_count(len(self.train), s.batch * s.accumulation, s.epochs)
+        fp16 = self.model.precision == "fp16"
+        self.scaler = torch.amp.GradScaler(self.model.device.type) if fp16 else None
+
+    def resume(self) -> None:
+        """Take up the newest whole checkpoint of the run; start anew where it was stopped before the first."""
+        if checkpoint.any_in(self.run):
+            self.progress, self.best = checkpoint.restore(self.run, self.model.trained(), self.optimizer)
+
+    def save(self) -> Saved:
+        """Write a checkpoint of the state as it is between two steps."""
+        p = self.progress
+        folder = checkpoint.save(self.run, p, self.model.trained(), self.optimizer, self.best, self.settings.keep)
+        return Saved(p.step, folder)
+
+    def events(self) -> Iterator[Event]:
+        """Everything that happens, in order. Stopping the iteration between two events loses nothing after ``save``."""
+        s, p = self.settings, self.progress
+        if p.step == 0 and self.held_out:
+            yield self._score()
+        batches = steps(
+            self.train, batch=s.batch, accumulation=s.accumulation, epochs=s.epochs, seed=s.seed,
+            row_tokens=self.row_tokens, first=p.step, rank=self.ranks.index, ranks=self.ranks.count,
+        )  # fmt: skip
+        for step_rows in batches:
+            yield self._step(step_rows)
+            if p.skipped_in_a_row == SKIPS_ALLOWED:
+                yield Stopped(p.step, t("train.not_finite", count=SKIPS_ALLOWED))
+                break
+            due = p.step == self.steps or p.step % int(s.eval_every or 1) == 0
+            if due and self.held_out:
+                yield self._score()
+            if p.step < self.steps and p.step % int(s.save_every or 1) == 0 and self.ranks.index == 0:
+                yield self.save()
+            if s.patience and p.waited >= s.patience and p.step < self.steps:
+                yield Stopped(p.step, t("train.early", count=p.waited))
+                break
+        if not self.held_out:
+            self.best, p.best_step = self.model.adapter_state(), p.step
+        if not self.best:
+            raise Refusal(t("train.never_finite"), t("train.never_finite_hint"))
+
+    def _step(self, step_rows: list[Row]) -> Step:
+        s, p = self.settings, self.progress
+        rate = rate_at(p.step, self.steps, float(s.learning_rate or 0), s.schedule, s.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.base.train()
+        start = time.monotonic()
+        outcome = take_step(self.model, step_rows, self.optimizer, s.clip, self.ranks, self.scaler)
+        seconds = time.monotonic() - start
+        p.step += 1
+        p.seconds += seconds
+        p.skipped_in_a_row = 0 if outcome.taken else p.skipped_in_a_row + 1
+        seen = min(p.step * s.batch * s.accumulation / len(self.train), s.epochs)
+        tokens = sum(map(len, step_rows))
+        return Step(
+            p.step, seen, outcome.loss_sum, outcome.tokens, tokens, rate, outcome.grad_norm, seconds, _why(outcome)
+        )
+
+    def _score(self) -> HeldOut:
+        """Held-out loss; a better one makes this adapter the best."""
+        start = time.monotonic()
+        sums = held_out_losses(self.model, self.held_out, self.row_tokens)
+        total, tokens = sum(loss for loss, _ in sums), sum(count for _, count in sums)
+        p, loss = self.progress, total / max(tokens, 1)
+        if p.step == 0:
+            self.base_losses = sums
+        best = p.best_loss is None or loss < p.best_loss  # a NaN is never better
+        if best:
+            p.best_loss, p.best_step, p.waited = loss, p.step, 0
+            self.best, self.best_losses = self.model.adapter_state(), sums
+        else:
+            p.waited += 1
+        return HeldOut(p.step, total if math.isfinite(total) else None, tokens, self.chars, time.monotonic() - start, best)
+
+
+def held_out_losses(model: Model, examples: Sequence[Example], row_tokens: int) -> list[tuple[float, int]]:
+    """For each example its summed loss in nats and its count of learned tokens, without gradients or dropout."""
+    with model.evaluating():
+        return [pair for row in rows(examples, len(examples), row_tokens) for pair in model.loss_sums(row)]
+
+
+def _why(outcome: Outcome) -> str:
+    if outcome.taken:
+        return ""
+    what = t("train.loss") if outcome.loss_sum is None else t("train.gradient")
+    where = outcome.fault.source if outcome.fault else t("train.whole_step")
+    return t("train.skipped", what=what, where=where)

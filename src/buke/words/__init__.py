@@ -1,0 +1,64 @@
+"""Room `words`: everything a person reads, in English and Chinese, and the one way to refuse.
+
+Each module of this folder holds a dictionary ``TEXTS`` of ``key: (English, Chinese)`` for one room; together they
+are the catalogue. ``t(key, **values)`` gives the text in the language in force.
+"""
+
+from __future__ import annotations
+
+import importlib
+import locale
+import os
+from functools import lru_cache
+from typing import Any
+
+LANGUAGES = ("en", "zh")
+_language = "en"
+
+
+class Refusal(Exception):
+    """Something the user has to mend. The doors print it as one sentence, its details and a hint, and exit with 2.
+
+    message: one sentence saying what is wrong, with ``file:line`` where there is one.
+    hint: how to mend it.
+    details: further lines (all problems found in one pass), already worded.
+    """
+
+    def __init__(self, message: str, hint: str = "", details: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.details = message, hint, details
+
+
+def set_language(language: str) -> None:
+    """Choose ``en`` or ``zh`` for every later ``t``."""
+    global _language
+    if language not in LANGUAGES:
+        raise ValueError(f"language is one of {LANGUAGES}, not {language!r}")
+    _language = language
+
+
+def language() -> str:
+    """The language in force, ``en`` or ``zh``."""
+    return _language
+
+
+def language_from_environment() -> str:
+    """``zh`` where the locale of the machine is Chinese, else ``en``."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return "zh" if value.lower().startswith("zh") else "en"
+    name = (locale.getlocale()[0] or "").lower()
+    return "zh" if name.startswith(("zh", "chinese")) else "en"
+
+
+@lru_cache(maxsize=None)
+def catalogue(room: str) -> dict[str, tuple[str, str]]:
+    """The texts of one room: ``key -> (English, Chinese)``."""
+    texts: dict[str, tuple[str, str]] = importlib.import_module(f"buke.words.{room}").TEXTS
+    return texts
+
+
+def t(key: str, /, **values: Any) -> str:
+    """The text ``room.key`` in the language in force, with ``{names}`` filled in. An unknown key is a KeyError."""
+    room, _, name = key.partition(".")
+    return catalogue(room)[name][LANGUAGES.index(_language)].format(**values)

@@ -1,0 +1,21 @@
+"""What the room `config` says."""
+
+TEXTS = {
+    "invalid": ("some settings do not hold", "有些设置不合要求"),
+    "unknown": ("{place}: there is no setting called {name}", "{place}：没有名为 {name} 的设置"),
+    "nearest": ("; did you mean {name}?", "；是不是 {name}？"),
+    "value": ("{place}: {value!r} does not hold: {rule}", "{place}：{value!r} 不合要求：{rule}"),
+    "greater_than": ("it has to be greater than {gt}", "必须大于 {gt}"),
+    "greater_than_equal": ("it has to be at least {ge}", "必须不小于 {ge}"),
+    "less_than": ("it has to be less than {lt}", "必须小于 {lt}"),
+    "less_than_equal": ("it has to be at most {le}", "必须不大于 {le}"),
+    "literal_error": ("choose {expected}", "可选 {expected}"),
+    "finite_number": ("it has to be a finite number", "必须是有限的数"),
+    "int": ("it has to be a whole number", "必须是整数"),
+    "float": ("it has to be a number", "必须是数字"),
+    "bool": ("it has to be true or false", "必须是 true 或 false"),
+    "string": ("it has to be text", "必须是文字"),
+    "list": ("it has to be a list", "必须是列表"),
+    "no_file": ("{path}: cannot be read: {why}", "{path}：读不了：{why}"),
+    "bad_toml": ("{path}: is not valid TOML: {why}", "{path}：不是有效的 TOML：{why}"),
+}

@@ -1,0 +1,40 @@
+"""What the room `model` says."""
+
+TEXTS = {
+    "no_device": ("{device} is not to be had on this machine", "这台机器上没有可用的 {device}"),
+    "no_device_hint": (
+        "leave --device away to take what there is; with an NVIDIA card, torch has to be a CUDA build",
+        "去掉 --device 即自动选择；有 NVIDIA 显卡时需安装 CUDA 版 torch",
+    ),
+    "fp16_cpu": ("fp16 cannot be trained on the CPU", "CPU 上不能用 fp16 训练"),
+    "fp16_cpu_hint": ("leave --precision away, or use fp32", "去掉 --precision，或用 fp32"),
+    "softcap": (
+        "this model caps its attention scores, which buke does not compute",
+        "该模型会截断注意力分数，buke 暂不支持",
+    ),
+    "not_loaded": ("{folder}: the model cannot be loaded: {why}", "{folder}：模型无法加载：{why}"),
+    "not_loaded_hint": ("check that the folder is whole; fetch it again if not", "请检查文件夹是否完整，必要时重新下载"),
+    "architecture": (
+        "{name}: this architecture is not supported: {why}",
+        "{name}：不支持这种架构：{why}",
+    ),
+    "architecture_hint": (
+        "Qwen2, Qwen3, Llama and models built like them are",
+        "支持 Qwen2、Qwen3、Llama 及同类结构的模型",
+    ),
+    "logits_differ": (
+        "its logits differ by {far} from those of packed records",
+        "打包计算的 logits 与原模型相差 {far}",
+    ),
+    "targets": ("the model has no linear layer called {names}", "模型没有名为 {names} 的线性层"),
+    "targets_hint": ("it has {names}; or all-linear", "可选 {names}；或 all-linear"),
+    "adapter_damaged": ("{folder}: the adapter cannot be read: {why}", "{folder}：适配器读不了：{why}"),
+    "adapter_misfit": (
+        "{folder}: the adapter does not fit this base model and these settings",
+        "{folder}：适配器与当前基座模型或设置不匹配",
+    ),
+    "adapter_misfit_hint": (
+        "use the model and the rank and targets it was trained with",
+        "请使用训练它时的模型、秩和目标层",
+    ),
+}

@@ -1,0 +1,43 @@
+"""What the room `prompt` says."""
+
+TEXTS = {
+    "round_trip": (
+        "{folder}: the tokenizer does not give back what it is given: {text!r} became {back!r} (tokenizers {version})",
+        "{folder}：分词器不能还原输入：{text!r} 变成了 {back!r}（tokenizers {version}）",
+    ),
+    "round_trip_hint": (
+        "fetch tokenizer.json again, or install another version of the tokenizers library",
+        "请重新下载 tokenizer.json，或换一个版本的 tokenizers 库",
+    ),
+    "template": ("the chat template cannot be rendered: {why}", "对话模板无法渲染：{why}"),
+    "template_drops": (
+        "the chat template does not write the question, the system message and the reply once each",
+        "对话模板没有把问题、系统消息和回复各写一次",
+    ),
+    "template_hint": ("name another template with --chat-template FILE", "可用 --chat-template 文件 指定另一个模板"),
+    "no_template": ("{folder}: the model has no chat template", "{folder}：模型没有对话模板"),
+    "no_template_hint": (
+        "a base model that never chatted needs one: --chat-template FILE.jinja",
+        "未做过对话训练的基座模型需要指定：--chat-template 文件.jinja",
+    ),
+    "template_file": ("{path}: the chat template cannot be read: {why}", "{path}：读不了对话模板：{why}"),
+    "no_end": ("the model has no token that ends a turn", "模型没有结束回合的 token"),
+    "surrogate": (
+        "the text holds half a character (a lone surrogate) that no tokenizer takes",
+        "文字里有半个字符（孤立代理项），分词器无法处理",
+    ),
+    "surrogate_hint": ("delete it, or write the file again as UTF-8", "请删除它，或重新存为 UTF-8"),
+    "overlong": ("{tokens} tokens, more than the {length} allowed", "{tokens} 个 token，超过上限 {length}"),
+    "overlong_hint": (
+        "raise --length, shorten the record, or --overlong shorten",
+        "可调大 --length、缩短该记录，或用 --overlong shorten",
+    ),
+    "unproven": (
+        "{source}: the tokens to be learned are not exactly its thought, answer and end token",
+        "{source}：要学习的 token 与该记录的思考、回答和结束符不完全一致",
+    ),
+    "unproven_hint": (
+        "the tokenizer changes this text; leave the record out, and please report it",
+        "分词器改动了这段文字；请先去掉这条记录，并把问题告诉我们",
+    ),
+}

@@ -1,0 +1,53 @@
+"""What every test lives under: no connection leaves this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+class NetworkUsed(AssertionError):
+    """A test tried to reach something beyond this machine."""
+
+
+def is_here(host: object) -> bool:
+    """Whether a host is this machine itself. A name other than localhost would be asked from the network."""
+    text = host.decode() if isinstance(host, bytes) else str(host or "localhost")
+    try:
+        return ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        return text.lower() == "localhost"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connecting, sending to or looking up any address but the loopback raises NetworkUsed."""
+
+    def guard(name: str, place: Callable[[tuple[Any, ...]], object]) -> None:
+        original = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, *arguments: Any) -> Any:
+            address = place(arguments)
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not (
+                isinstance(address, tuple) and is_here(address[0])
+            ):
+                raise NetworkUsed(f"socket.{name} to {address!r}")
+            return original(self, *arguments)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+    guard("connect", lambda arguments: arguments[0])
+    guard("connect_ex", lambda arguments: arguments[0])
+    guard("sendto", lambda arguments: arguments[-1])
+    lookup = socket.getaddrinfo
+
+    def guarded_lookup(host: Any, *arguments: Any, **named: Any) -> Any:
+        if not is_here(host):
+            raise NetworkUsed(f"socket.getaddrinfo for {host!r}")
+        return lookup(host, *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_lookup)
