@@ -345,6 +345,7 @@ def pip_environment(environ: "Mapping[str, str]") -> "dict[str, str]":
     drop = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN")
     kept = {name: value for name, value in environ.items() if name not in drop}
     fixed = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LC_MESSAGES": "C"}
+    fixed["PIP_REQUIRE_VIRTUALENV"] = "1"  # whatever went wrong with .venv, the Python around it stays as it is
     return {**kept, **fixed, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -408,17 +409,18 @@ def make_venv(venv: Path, anew: bool) -> None:
     """An environment with pip. One that somebody else made here is used if it fits, and never removed."""
     import subprocess
 
-    if anew:
-        shutil.rmtree(venv)
-    if venv.exists() and not read_state(venv) and any(venv.iterdir()):
-        code = "import pip, sys; print(sys.implementation.cache_tag, sys.platform)"
+    if venv.exists() and not anew and any(venv.iterdir()):
+        code = "import os, pip, sys; print(sys.implementation.cache_tag, sys.platform, os.path.realpath(sys.prefix))"
         with contextlib.suppress(OSError):
-            answer = subprocess.run([str(venv_python(venv)), "-c", code], stdout=subprocess.PIPE, check=False)
-            if answer.stdout.decode("utf-8", "replace").strip() == python_tag():
+            words = [str(venv_python(venv)), "-X", "utf8", "-c", code]
+            answer = subprocess.run(words, capture_output=True, check=False)
+            if answer.stdout.decode("utf-8", "replace").strip() == f"{python_tag()} {os.path.realpath(venv)}":
                 return
         raise SetupError("fail.foreign", folder=venv)
     venv.mkdir(exist_ok=True)
-    write_state(venv, {"tag": python_tag(), "busy": True})  # so that an interrupted start is known for one
+    write_state(venv, {"tag": python_tag(), "busy": True})  # so that a set-up stopped from here on is known for one
+    for old in [path for path in venv.iterdir() if path.name != STATE]:
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     made = subprocess.run(
         [sys.executable, "-m", "venv", str(venv)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
@@ -469,7 +471,7 @@ def set_up(root: Path, venv: Path, test: bool) -> None:
     parts, state = wanted(root, test), read_state(venv)
     index, nvidia = os.environ.get("BUKE_TORCH_INDEX", ""), nvidia_seen()
     reason = why_anew(state, nvidia, index)
-    usable = bool(state) and not reason and venv_python(venv).exists()
+    usable = bool(state) and not reason and venv_python(venv).exists() and (venv / "pyvenv.cfg").exists()
     done = state.get("done", {}) if usable else {}
     if all(done.get(name) == digest for name, digest in parts.items()):
         return

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,7 @@ def test_an_environment_that_fits_is_left_alone(tmp_path: Path, capsys: pytest.C
     venv = tmp_path / ".venv"
     start.venv_python(venv).parent.mkdir(parents=True)
     start.venv_python(venv).touch()
+    (venv / "pyvenv.cfg").touch()
     state = fine(nvidia=True, done=start.wanted(tmp_path, test=True))
     start.write_state(venv, state)
     files = sorted(venv.rglob("*"))
@@ -176,6 +178,58 @@ def test_an_environment_of_somebody_else_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(start.SetupError, match=r"was not made by start\.py"):
         start.make_venv(tmp_path, anew=False)
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_a_python_that_is_no_environment_of_its_own_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-removed .venv still has a python, which would install into the Python it came from."""
+    (tmp_path / "lib").mkdir()
+    monkeypatch.setattr(start, "venv_python", lambda venv: Path(sys.executable))
+    with pytest.raises(start.SetupError, match=r"was not made by start\.py"):
+        start.make_venv(tmp_path, anew=False)
+
+
+def test_making_anew_that_is_interrupted_is_known_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at every possible removal: the note that this is ours and unfinished must survive."""
+    for name in ("a", "bin", "lib", "z"):
+        (tmp_path / name).mkdir()
+    start.write_state(tmp_path, fine())
+
+    def interrupted(path: Path) -> None:
+        path.rmdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    for left in (3, 2, 1, 0):
+        with pytest.raises(KeyboardInterrupt):
+            start.make_venv(tmp_path, anew=True)
+        assert len(list(tmp_path.iterdir())) == left + 1
+        assert start.why_anew(start.read_state(tmp_path), False, "") == "busy"
+
+
+@pytest.mark.parametrize("missing", ["pyvenv.cfg", "python"])
+def test_a_broken_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (tmp_path / name).write_text("")
+    venv, made = tmp_path / ".venv", []
+    parts = {"pyvenv.cfg": venv / "pyvenv.cfg", "python": start.venv_python(venv)}
+    parts["python"].parent.mkdir(parents=True)
+    for part in parts.values():
+        part.touch()
+    parts[missing].unlink()
+    start.write_state(venv, fine(nvidia=True, done=start.wanted(tmp_path, test=True)))
+
+    def make(where: Path, anew: bool) -> None:
+        made.append((where, anew))
+        raise start.SetupError("fail.venv", log="")
+
+    monkeypatch.setattr(start, "make_venv", make)
+    with pytest.raises(start.SetupError):
+        start.set_up(tmp_path, venv, test=True)
+    assert made == [(venv, True)]
 
 
 # ---- pip ------------------------------------------------------------------------------------------------------------
@@ -218,6 +272,7 @@ def test_settings_that_would_send_packages_elsewhere_are_dropped() -> None:
     kept = start.pip_environment({"PIP_TARGET": "/x", "PIP_USER": "1", "PYTHONPATH": "/y", "PIP_INDEX_URL": "https://m"})
     assert "PIP_TARGET" not in kept
     assert "PYTHONPATH" not in kept
+    assert kept["PIP_REQUIRE_VIRTUALENV"] == "1"
     assert kept["PIP_USER"] == "0"
     assert kept["PIP_INDEX_URL"] == "https://m"
 
@@ -245,6 +300,7 @@ def test_src_is_found_also_after_the_folder_has_moved(bare_venv: Path) -> None:
     assert Path(ran.stdout.decode("utf-8").strip()) == moved / "src" / "buke" / "__init__.py"
 
 
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="pip is run in the environment the tests run in")
 def test_a_package_that_cannot_be_had_is_one_sentence_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,9 @@ from buke.cli.flags import Common, settings_from, with_settings
 from buke.words import t
 
 
+LESSONS = 400  # of the demo; tried on two cores, see docs/log.md
+
+
 def app(common: Common) -> typer.Typer:
     """The command ``buke``, its help in the language in force."""
     made = typer.Typer(
@@ -47,7 +50,7 @@ def _demo(common: Common) -> Any:
     def demo(
         name: Annotated[str, typer.Option(help=t("cli.demo_name"))] = "",
         seed: Annotated[int, typer.Option(help=t("cli.demo_seed"), min=0)] = 0,
-        lessons: Annotated[int, typer.Option(help=t("cli.demo_lessons"), min=16, max=5000)] = 0,
+        lessons: Annotated[int, typer.Option(help=t("cli.demo_lessons"), min=16, max=450)] = LESSONS,
         questions: Annotated[int, typer.Option(help=t("cli.demo_questions"), min=1, max=200)] = 40,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
     ) -> None:

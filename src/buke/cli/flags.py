@@ -45,7 +45,7 @@ def common(arguments: list[str]) -> tuple[list[str], Common]:
 
 def with_settings(command: Callable[..., None], groups: Iterable[str], leave_out: tuple[str, ...] = ()) -> Callable[..., None]:
     """Give a command, declared with ``**given``, a flag for every setting of the groups, under all its usual names."""
-    signature = inspect.signature(command)
+    signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     added = []
     for name, field in Settings.model_fields.items():

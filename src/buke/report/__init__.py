@@ -1,8 +1,8 @@
 """Room `report`: a run folder -> one HTML page and one PNG. It reads files and writes these two, nothing else.
 
 1. ``curve.py`` reads the losses and draws them, as a PNG and as SVG for the page.
-2. ``sections.py`` turns the other files into plain values, already worded. A file that is missing or damaged costs its
-   own section, never the page.
+2. ``folder.py`` reads the other files and ``sections.py`` turns them into plain values, already worded. A file that is
+   missing or damaged costs its own section, never the page.
 3. ``page.html.j2`` lays them out. Everything is escaped there; nothing that a model or a data file says is trusted.
 """
 
@@ -12,13 +12,15 @@ import base64
 import hashlib
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 
 from buke import __version__
 from buke.report.curve import draw_png, read_curve
-from buke.report.sections import MALFORMED, all_sections
+from buke.report.folder import MALFORMED
+from buke.report.sections import all_sections
 from buke.runfolder import CURVE, REPORT, STEPS, write_text
 from buke.words import Refusal, language, t
 
@@ -61,8 +63,9 @@ def _check(run: Path) -> None:
         raise Refusal(t("runfolder.none", run=run))
 
 
-def render(run: Path) -> str:
-    """The page as text. It is the same for the same files."""
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    """The page's template, compiled once. Everything it prints is escaped, whatever the file is called."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("buke", "report"),
         autoescape=True,
@@ -72,7 +75,12 @@ def render(run: Path) -> str:
     )
     environment.filters["csp_hash"] = _csp_hash
     environment.filters["keep_figures_together"] = _keep_figures_together
-    return environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2")
+
+
+def render(run: Path) -> str:
+    """The page as text. It is the same for the same files."""
+    return _template().render(
         t=lambda key, /, **values: t(f"report.{key}", **values),
         language={"zh": "zh-CN"}.get(language(), language()),
         version=__version__,

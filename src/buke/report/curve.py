@@ -17,11 +17,12 @@ from buke.runfolder import EVAL, STEPS, read_lines
 from buke.words import LANGUAGES, catalogue, language, t
 
 Point = tuple[float, float]
+Pieces = tuple[tuple[Point, ...], ...]
 
 CJK_FONTS = (
-    "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Microsoft YaHei", "Hiragino Sans GB",
-    "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Heiti SC", "STHeiti", "SimHei", "DengXian", "Droid Sans Fallback",
-    "Arial Unicode MS", "Noto Sans CJK JP", "Noto Sans CJK TC", "Noto Sans SC", "SimSun",
+    "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Microsoft YaHei",
+    "Hiragino Sans GB", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Heiti SC", "STHeiti", "SimHei", "DengXian",
+    "Droid Sans Fallback", "Arial Unicode MS", "Noto Sans CJK JP", "Noto Sans CJK TC", "Noto Sans SC", "SimSun",
 )  # fmt: skip
 """Families with the Chinese glyphs of our labels, the best looking first. Of a collection of fonts matplotlib may know
 the first face only, which for Noto is the Japanese one; it has the same characters."""
@@ -40,8 +41,8 @@ class Curve:
     skipped: steps that have no loss.
     """
 
-    training: tuple[tuple[Point, ...], ...] = ()
-    smooth: tuple[tuple[Point, ...], ...] = ()
+    training: Pieces = ()
+    smooth: Pieces = ()
     held_out: tuple[Point, ...] = ()
     best: int | None = None
     skipped: int = 0
@@ -75,7 +76,7 @@ def _number(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
-def _pieces(sums: Sequence[tuple[int, float | None, int]]) -> tuple[tuple[tuple[Point, ...], ...], ...]:
+def _pieces(sums: Sequence[tuple[int, float | None, int]]) -> tuple[Pieces, Pieces]:
     """Loss per token of each step and its moving average, parted where a step has no loss.
 
     The average adds loss sums and token counts apart and divides once. Its window is centred, so that it does not trail
@@ -94,7 +95,7 @@ def _pieces(sums: Sequence[tuple[int, float | None, int]]) -> tuple[tuple[tuple[
         near = [each for each in sums[max(index - side, 0) : index + side + 1] if each[1] is not None]
         training[-1].append((step, loss_sum / count))
         smooth[-1].append((step, sum(loss for _, loss, _ in near if loss) / sum(tokens for _, _, tokens in near)))
-    return tuple(tuple(tuple(piece) for piece in line if piece) for line in (training, smooth))
+    return tuple(tuple(piece) for piece in training if piece), tuple(tuple(piece) for piece in smooth if piece)
 
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
@@ -151,11 +152,11 @@ def _draw_lines(axes: Any, curve: Curve, words: dict[str, str]) -> None:
     ):
         for index, piece in enumerate(pieces):
             alone = "o" if len(piece) == 1 else None  # a line of one point would not be seen
-            x, y = zip(*piece)
+            x, y = zip(*piece, strict=True)
             label = words[key] if index == 0 else None
             axes.plot(x, y, color=colour, linewidth=width, marker=alone, markersize=4, label=label)
     if curve.held_out and curve.best is not None:
-        x, y = zip(*curve.held_out)
+        x, y = zip(*curve.held_out, strict=True)
         axes.plot(x, y, color=HELD_OUT, linewidth=1.6, marker="o", markersize=5, label=words["line_held_out"], zorder=4)
         step, loss = curve.held_out[curve.best]
         ring = {"marker": "o", "markersize": 13, "markerfacecolor": "none", "markeredgewidth": 1.8, "linestyle": ""}

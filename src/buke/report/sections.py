@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from buke import config
 from buke.report.curve import describe, draw_svg, read_curve
+from buke.report.folder import Absent, Folder
 from buke.runfolder import (
     ANSWERS_AFTER,
     ANSWERS_BEFORE,
@@ -25,13 +25,10 @@ from buke.runfolder import (
     MANIFEST,
     RUN_TOML,
     STEPS,
-    read_json,
-    read_lines,
 )
 from buke.words import Refusal, language, t
 
 LISTED = 200  # findings shown on the page; the rest stay in data.json
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, ZeroDivisionError)
 
 MEASURES = {  # name: (kind, direction); +1 more is better, -1 less is better, 0 neither is plain
     "right": ("count", 1),
@@ -48,46 +45,6 @@ MEASURES = {  # name: (kind, direction); +1 more is better, -1 less is better, 0
     "seconds_mean": (",.1f", 0),
 }
 KEY_FIGURES = ("right", "closed", "held_out_loss", "thought_tokens_mean")
-
-
-class Absent(Exception):
-    """A section that cannot be filled; the message says which file and why."""
-
-
-class Folder:
-    """The files of a run folder, each read once."""
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-        self._read: dict[str, Any] = {}
-
-    def json(self, name: str) -> Any:
-        """The value of a JSON file. Raises Absent."""
-        return self._get(name, read_json)
-
-    def lines(self, name: str) -> list[Any]:
-        """The values of a JSON Lines file. Raises Absent."""
-        values: list[Any] = self._get(name, read_lines)
-        return values
-
-    def section(self, name: str, build: Callable[[Folder], Any]) -> dict[str, Any]:
-        """What ``build`` makes, or in its place why it could not, naming the file the section rests on."""
-        try:
-            return {"absent": "", "view": build(self)}
-        except Absent as absent:
-            return {"absent": str(absent), "view": None}
-        except MALFORMED:
-            return {"absent": t("report.unfit", file=name), "view": None}
-
-    def _get(self, name: str, read: Callable[[Path], Any]) -> Any:
-        if name not in self._read:
-            if not (self.run / name).is_file():
-                raise Absent(t("report.absent", file=name))
-            try:
-                self._read[name] = read(self.run / name)
-            except (OSError, ValueError, RecursionError) as error:
-                raise Absent(t("report.unreadable", file=name, why=error)) from None
-        return self._read[name]
 
 
 def all_sections(run: Path) -> dict[str, Any]:
@@ -186,7 +143,7 @@ def _headline_curve(folder: Folder) -> dict[str, Any] | None:
         first, best = curve.held_out[0][1], curve.held_out[curve.best][1]
         sentence = t("report.headline_loss", before=f"{first:.3f}", after=f"{best:.3f}")
         return {"sentence": sentence, "deck": t("report.deck_loss"), "figures": []}
-    points = [point for piece in curve.smooth for point in piece]
+    points = [point for piece in curve.training for point in piece]
     if not points:
         return None
     (first_step, before), (last_step, after) = points[0], points[-1]
@@ -213,7 +170,7 @@ def data(folder: Folder) -> dict[str, Any]:
     findings = {
         name: {
             "n": len(found[name]),
-            "shown": [(str(item["source"]), str(item["message"])) for item in found[name][:LISTED]],
+            "shown": [(str(item["source"]), _finding(item)) for item in found[name][:LISTED]],
             "more": max(len(found[name]) - LISTED, 0),
         }
         for name in ("dropped", "warnings")
@@ -230,9 +187,15 @@ def data(folder: Folder) -> dict[str, Any]:
     }
 
 
+def _finding(item: dict[str, Any]) -> str:
+    """What was found and how to mend it."""
+    hint = str(item.get("hint") or "")
+    return str(item["message"]) + (t("report.hint", hint=hint) if hint else "")
+
+
 def _cell(value: Any) -> str:
     """A value of a table: a count with its thousands parted, text as it is."""
-    if value is None or isinstance(value, (int, float)) and not isinstance(value, bool):
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return _count(value)
     return str(value)
 
@@ -277,7 +240,8 @@ def _row(key: str, before: Any, after: Any, difference: dict[str, Any] | None, r
     row = {"key": key, "name": t(f"report.m_{key}"), "why": t(f"report.m_{key}_why"), "kind": kind}
     for side, value in (("before", before), ("after", after)):
         row[side] = _figure(value, ",.0f" if kind == "count" else kind)
-        row[f"{side}_of"] = _figure(100 * value / records, ".1f") + " %" if kind == "count" and value is not None else ""
+        counted = kind == "count" and value is not None
+        row[f"{side}_of"] = _figure(100 * value / records, ".1f") + " %" if counted else ""
     row |= {"difference": t("report.none"), "interval": "", "judgement": ""}
     if difference:
         mean, low, high = (float(difference[name]) for name in ("mean", "low", "high"))
@@ -337,7 +301,6 @@ def _side(line: dict[str, Any]) -> dict[str, Any]:
         "ending": t(f"report.ending_{answer['ending']}"),
         "stopped": answer["ending"] == "stopped",
         "flags": flags,
-        "notes": [str(note) for note in line["notes"]],
         "thought": str(answer["thought"] or "").strip(),
         "text": str(answer["text"] or "").strip(),
         "thought_tokens": _count(answer["thought_tokens"]),

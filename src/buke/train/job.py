@@ -104,8 +104,7 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     run: an unfinished run to go on with; its folder holds the settings given here.
     Raises Refusal for whatever the user has to mend.
     """
-    if not settings.data or not settings.model:
-        raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
+    needs(settings)
     name = settings.name or _name(settings)
     if run is None:
         runfolder.check_free(runs, name)
@@ -155,6 +154,12 @@ def _anchored(settings: Settings) -> Settings:
     if Path(settings.model).exists():
         found["model"] = str(Path(settings.model).resolve())
     return settings.model_copy(update=found)
+
+
+def needs(settings: Settings) -> None:
+    """Refuse settings that name no data or no model."""
+    if not settings.data or not settings.model:
+        raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
 
 
 def resume(run: Path, runs: Path, say: Say) -> Job:
@@ -328,7 +333,12 @@ def _same(run: Path, notes: dict[str, Any]) -> dict[str, Any]:
 
 def _name(settings: Settings) -> str:
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(settings.data[0]).stem)[:40].strip("-")
-    return f"{stem or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return stamped(stem or "run")
+
+
+def stamped(stem: str) -> str:
+    """A name for a run: what it is about, and when it began."""
+    return f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _now() -> str:

@@ -5,7 +5,10 @@ TEXTS = {
     "title": ("buke report: {run}", "buke 报告：{run}"),
     "kicker": ("Report of the run", "运行报告"),
     "contents": ("Contents", "目录"),
-    "absent": ("{file} is not in this run folder, so this part cannot be shown.", "运行文件夹里没有 {file}，这一部分无法显示。"),
+    "absent": (
+        "{file} is not in this run folder, so this part cannot be shown.",
+        "运行文件夹里没有 {file}，这一部分无法显示。",
+    ),
     "unreadable": ("{file} cannot be read: {why}", "{file} 读不了：{why}"),
     "unfit": (
         "{file} does not have the form this version of buke expects, so this part cannot be shown.",
@@ -58,7 +61,10 @@ TEXTS = {
         "not seen.",
         "没有留出记录，也没有提问，因此本页无法说明模型在没见过的记录上是否更好。",
     ),
-    "asked": ("The model was asked {n} held-out questions before and after training.", "训练前后各问了 {n} 道留出的题。"),
+    "asked": (
+        "The model was asked {n} held-out questions before and after training.",
+        "训练前后各问了 {n} 道留出的题。",
+    ),
     # data
     "data_title": ("What was learned", "学了什么"),
     "data_lead": (
@@ -70,7 +76,7 @@ TEXTS = {
         "In the others the model is not taught to stop.",
         "其余记录没有教模型何时停下。",
     ),
-    "tokens_learned": ("tokens learned, of {all} with the prompts", "学习的 token（连同提示共 {all}）"),
+    "tokens_learned": ("tokens learned, of {all} in the data", "学习的 token（数据共 {all}）"),
     "tokens_median": ("tokens in the median record", "记录长度中位数（token）"),
     "tokens_longest": ("tokens in the longest", "最长记录（token）"),
     "histogram": ("Length of the records, in tokens", "记录长度分布（token）"),
@@ -84,6 +90,7 @@ TEXTS = {
     "bytes": ("Bytes", "字节"),
     "dropped": ("Left out: {n}", "跳过的记录：{n} 条"),
     "dropped_none": ("No record was left out.", "没有跳过任何记录。"),
+    "hint": (" ({hint})", "（{hint}）"),
     "warnings": ("Kept, with a warning: {n}", "保留但有提醒：{n} 条"),
     "more": ("and {n} more, listed in {file}", "另有 {n} 条，见 {file}"),
     # curve
@@ -103,8 +110,8 @@ TEXTS = {
         "有 {n} 步因损失或梯度不是有限数而跳过，曲线在那里断开。",
     ),
     "curve_described": (
-        "Training loss goes from {first} to {last} over {steps} steps.",
-        "{steps} 步中，训练损失从 {first} 变为 {last}。",
+        "The smoothed training loss goes from {first} to {last} over {steps} steps.",
+        "{steps} 步中，平滑后的训练损失从 {first} 变为 {last}。",
     ),
     "curve_described_held": (
         "Held-out loss is {first} at its first scoring, {best} at its best and {last} at its last.",

@@ -1,0 +1,47 @@
+"""``buke demo``: the built-in lessons on the built-in model, by the same road as ``buke train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from buke import hub
+from buke.cli import road
+from buke.cli.view import view_for
+from buke.config import make
+from buke.demo.lessons import split, write_lessons
+from buke.train import job as jobs
+from buke.words import t
+
+SETTINGS: dict[str, Any] = {
+    "model": "embedded",
+    "system": "Think, then answer.",
+    "batch": 4,
+    "epochs": 1,
+    "learning_rate": 2e-3,
+    "eval_every": 50,
+    "thought_budget": 160,
+    "answer_budget": 96,
+    "grader": "number",
+}
+"""Tried on two cores; see docs/log.md."""
+
+
+def run_demo(runs: Path, name: str | None, seed: int, lessons: int, questions: int, as_json: bool) -> None:
+    """Make the lessons, teach them, and say in plain words what changed."""
+    view = view_for(10)
+    view.say(t("cli.demo_intro"))
+    folder = hub.cache_folder() / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    learn, held_out = split(lessons, questions, "en", seed)
+    files = folder / f"lessons-{len(learn)}-{seed}.jsonl", folder / f"held-out-{questions}-{seed}.jsonl"
+    for file, part in zip(files, (learn, held_out), strict=True):
+        write_lessons(file, part)
+    given = SETTINGS | {"data": [str(files[0])], "held_out_file": str(files[1]), "questions": questions, "name": name}
+    given["name"] = name or jobs.stamped("demo")
+    settings, reasons = make(given, dict.fromkeys(given, "demo"))
+    job = jobs.prepare(settings, reasons, runs, view.say)
+    result = road.walk(job, view)
+    text = road.summary(job, result, runs) + "\n\n" + t("cli.demo_next")
+    print(json.dumps(result, ensure_ascii=False) if as_json else text)

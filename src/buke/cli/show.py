@@ -1,0 +1,63 @@
+"""``buke show``: records as they are learned, in colours or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from buke import hub, prompt
+from buke.config import Settings
+from buke.prompt import Prompt
+from buke.records import Example
+from buke.train.job import needs, read_data, resolve
+from buke.words import t
+
+SHOWN = 3  # records where the user sets no --limit
+PARTS = (("cli.part_prompt", "dim"), ("cli.part_thought", "cyan"), ("cli.part_answer", "green"), ("cli.part_end", "bold magenta"))
+
+
+def show_records(settings: Settings, as_json: bool) -> None:
+    """Print records of the data; with ``as_json`` one line a record with ids and the mask of what is learned."""
+    needs(settings)
+    read = read_data(settings, settings.data, settings.limit or (None if as_json else SHOWN))
+    folder = hub.resolve(settings.model, lambda text: print(text, file=sys.stderr))
+    settings, _ = resolve(settings, {}, folder)
+    tutorial = settings.length if settings.recipe == "tutorial" else None
+    spoken = prompt.load(Path(folder), chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
+    examples, left_out = prompt.build(spoken, read.records, int(settings.length or 0), settings.overlong == "shorten")
+    console = Console()
+    if not as_json:
+        console.print(_legend())
+    for example in examples:
+        if as_json:
+            line = {"id": example.id, "source": example.source, "ids": example.ids, "learn": [int(x) for x in example.learn]}
+            print(json.dumps(line))
+        else:
+            console.print(_title(example), _coloured(example, spoken), sep="\n")
+    for finding in [*read.findings, *left_out]:
+        print(finding, file=sys.stderr)
+
+
+def _legend() -> Text:
+    text = Text()
+    for key, style in PARTS:
+        text.append(f"[{t(key)}] ", style=style)
+    return text
+
+
+def _title(example: Example) -> Text:
+    counts = {"source": example.source, "tokens": len(example), "learned": example.learned}
+    return Text("\n" + t("cli.show_title", **counts), style="bold")
+
+
+def _coloured(example: Example, spoken: Prompt) -> Text:
+    """The record's own tokens, each part in its colour. Markup in the text is text."""
+    text, start = Text(), 0
+    for stop, (_, style) in zip(example.bounds, PARTS, strict=True):
+        text.append(spoken.tokens.decode(example.ids[start:stop]), style=style)
+        start = stop
+    return text

@@ -1,0 +1,125 @@
+"""What the doors say."""
+
+TEXTS = {
+    # help
+    "buke": (
+        "buke teaches a reasoning model from your own question / thought / answer records, and proves what changed.",
+        "buke（补课）：用你自己的 问题/思考/回答 记录给推理模型补课，并证明它变了什么。",
+    ),
+    "demo": ("See everything work: a built-in model learns built-in lessons.", "先看一遍全过程：内置模型学习内置课程。"),
+    "train": (
+        "Teach a model from files of records; asks it before and after.",
+        "用记录文件训练模型，并在训练前后各问一遍。",
+    ),
+    "compare": (
+        "Ask a run's held-out questions again, before and after.",
+        "把一次运行留出的问题在训练前后的模型上再问一遍。",
+    ),
+    "report": ("Write a run's report.html again and print where it is.", "重新生成一次运行的 report.html 并打印位置。"),
+    "show": (
+        "Print records as they are learned: prompt, thought, answer, end token.",
+        "打印记录将如何被学习：提示、思考、回答、结束符。",
+    ),
+    "runs": ("List the runs.", "列出所有运行。"),
+    "data": ("files of records", "记录文件"),
+    "config": ("a TOML file of settings; flags go before it", "设置文件（TOML）；命令行优先"),
+    "resume": ("go on with an interrupted run", "继续被中断的运行"),
+    "run": ("a run: its folder, or its name under --runs", "一次运行：文件夹，或 --runs 下的名字"),
+    "json": ("print JSON for programs", "输出 JSON，供程序读取"),
+    "show_json": ("one line a record: id, source, ids, learn", "每条记录一行：id、source、ids、learn"),
+    "questions": ("how many held-out questions to ask (default: as in training)", "问多少道留出的问题（默认与训练时相同）"),
+    "demo_name": ("name of the run folder", "运行文件夹的名字"),
+    "demo_seed": ("seed of the lessons", "课程的随机种子"),
+    "demo_lessons": ("how many lessons to learn", "学习多少条课程"),
+    "demo_questions": ("how many held-out questions to ask", "问多少道留出的问题"),
+    "group_data": ("Data", "数据"),
+    "group_model": ("Model", "模型"),
+    "group_lora": ("LoRA", "LoRA"),
+    "group_training": ("Training", "训练"),
+    "group_comparison": ("Before and after", "前后对比"),
+    "group_run": ("Run", "运行"),
+    "command_line": ("command line", "命令行"),
+    # errors
+    "error": ("error", "错误"),
+    "hint": ("hint", "提示"),
+    "needs": ("{name} needs a value", "{name} 需要一个值"),
+    "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
+    "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
+    "interrupted": ("Interrupted.", "已中断。"),
+    "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
+    "fault_hint": (
+        "this is our mistake; run it again with BUKE_DEBUG=1 and send us what it prints",
+        "这是我们的错误；请设置 BUKE_DEBUG=1 重新运行，并把输出发给我们",
+    ),
+    # while a run is under way
+    "run_folder": ("Run folder: {run}", "运行文件夹：{run}"),
+    "data_line": (
+        "Records: {kept} of {read} kept; {train} to learn, {held_out} held out; longest {longest} tokens; "
+        "{learned} tokens learned, the end token in {end} of {kept}",
+        "记录：{read} 条中保留 {kept} 条；学习 {train} 条，留出 {held_out} 条；最长 {longest} token；"
+        "学习 {learned} 个 token，{kept} 条中 {end} 条学到结束符",
+    ),
+    "more_dropped": ("  and {count} more, see {file}", "  另有 {count} 条，见 {file}"),
+    "model_line": ("Model: {name}, {million} million parameters, {where}", "模型：{name}，{million} 百万参数，{where}"),
+    "asking_before": ("Asking before", "训练前提问"),
+    "asking_after": ("Asking after", "训练后提问"),
+    "training": ("Training", "训练"),
+    "left": ("{left} left", "还需 {left}"),
+    "tokens": ("{tokens} tokens", "{tokens} token"),
+    "step_line": (
+        "step {step}/{steps}  epoch {epoch}  loss {loss}  held-out {held_out}  {rate} tokens/s  {left} left",
+        "第 {step}/{steps} 步  轮 {epoch}  损失 {loss}  留出 {held_out}  {rate} token/s  还需 {left}",
+    ),
+    "scored": ("step {step}: held-out loss {loss}{best}", "第 {step} 步：留出损失 {loss}{best}"),
+    "best": (" (best so far)", "（目前最好）"),
+    "skipped": ("step {step}: {why}", "第 {step} 步：{why}"),
+    "curve_train": ("training", "训练"),
+    "curve_held_out": ("held-out", "留出"),
+    "saved": (
+        "Stopped after step {step}; nothing is lost. Go on with: buke train --resume {run}",
+        "已在第 {step} 步后停下，没有丢失。继续：buke train --resume {run}",
+    ),
+    # at the end
+    "done": ("Done. Training took {time}.", "完成。训练用时 {time}。"),
+    "right": ("Right answers: {before} of {n} before, {after} of {n} after.", "答对：训练前 {n} 题中 {before} 题，训练后 {after} 题。"),
+    "closed": ("Thoughts closed: {before} of {n} before, {after} of {n} after.", "思考完整结束：训练前 {n} 题中 {before} 题，训练后 {after} 题。"),
+    "thinks": ("It thinks for {after} tokens on average ({before} before).", "平均思考 {after} 个 token（训练前 {before}）。"),
+    "loss": ("Held-out loss: {before} before, {after} after.", "留出损失：训练前 {before}，训练后 {after}。"),
+    "see_report": ("Open the report:   {file}", "打开报告：  {file}"),
+    "see_curve": ("The loss curve:    {file}", "损失曲线：  {file}"),
+    "see_adapter": ("The adapter:       {folder}", "适配器：    {folder}"),
+    "demo_intro": (
+        "The demo: SmolLM2-135M, a small model that knows no bedside arithmetic, gets lessons in it. "
+        "A few minutes on two cores; nothing is downloaded.",
+        "演示：SmolLM2-135M 是个不会床边计算的小模型，现在给它补课。双核几分钟；不下载任何东西。",
+    ),
+    "demo_next": (
+        "Next, your own file:\n  buke show my.jsonl --model embedded     what would be learned, in colours\n"
+        "  buke train my.jsonl --model FOLDER_OR_NAME",
+        "接下来用你自己的文件：\n  buke show my.jsonl --model embedded     用颜色看看会学到什么\n"
+        "  buke train my.jsonl --model 文件夹或名字",
+    ),
+    "run_finished": ("finished", "已完成"),
+    "run_unfinished": ("not finished", "未完成"),
+    "part_prompt": ("prompt, not learned", "提示（不学习）"),
+    "part_thought": ("thought", "思考"),
+    "part_answer": ("answer", "回答"),
+    "part_end": ("end token", "结束符"),
+    "show_title": ("{source}: {tokens} tokens, {learned} learned", "{source}：{tokens} 个 token，学习 {learned} 个"),
+    "table_head": (
+        "{n} held-out questions, grader {grader}: before -> after   difference [95 % interval]",
+        "{n} 道留出的问题，判分 {grader}：训练前 -> 训练后   差异 [95% 区间]",
+    ),
+    "key_right": ("right", "答对"),
+    "key_wrong": ("wrong", "答错"),
+    "key_no_answer": ("no answer", "没有作答"),
+    "key_unscored": ("unscored", "未判分"),
+    "key_closed": ("thought closed", "思考完整结束"),
+    "key_looped": ("looped", "陷入重复"),
+    "key_stopped": ("stopped by itself", "自行结束"),
+    "key_thought_tokens_mean": ("thought tokens, mean", "思考 token 均值"),
+    "key_answer_tokens_mean": ("answer tokens, mean", "回答 token 均值"),
+    "key_seconds_mean": ("seconds to answer, mean", "作答秒数均值"),
+    "key_tone_mean": ("likeness of tone", "语气相似度"),
+    "key_held_out_loss": ("held-out loss", "留出损失"),
+}
