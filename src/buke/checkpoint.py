@@ -35,6 +35,7 @@ class Progress:
     step: int = 0  # steps taken
     best_loss: float | None = None
     best_step: int = 0
+    scored: int = -1  # steps taken before the last scoring
     waited: int = 0  # scorings since the best
     skipped_in_a_row: int = 0
     seconds: float = 0.0  # of training so far
@@ -77,11 +78,9 @@ def restore(
 
     Raises Refusal where there is none, or where it does not fit the parameters.
     """
-    for folder in reversed(_steps(run)):
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if all((folder / name).is_file() and _sha256(folder / name) == value for name, value in state["sha256"].items()):
-            break
-    else:
+    whole = ((folder, _whole(folder)) for folder in reversed(_steps(run)))
+    folder, state = next(((folder, state) for folder, state in whole if state), (run, None))
+    if state is None:
         raise Refusal(t("checkpoint.none", run=run), t("checkpoint.none_hint"))
     weights = load_file(folder / WEIGHTS)
     if {n: v.shape for n, v in weights.items()} != {n: p.shape for n, p in parameters.items()}:
@@ -94,6 +93,16 @@ def restore(
         _set_random_state(name, torch.frombuffer(bytearray(base64.b64decode(value)), dtype=torch.uint8))
     best = load_file(folder / BEST) if (folder / BEST).is_file() else {}
     return Progress(**state["progress"]), best
+
+
+def _whole(folder: Path) -> dict[str, Any] | None:
+    """state.json of a checkpoint all of whose files are as they were written; None for a damaged one."""
+    try:
+        state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        same = all(_sha256(folder / name) == digest for name, digest in state["sha256"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return state if same else None
 
 
 def any_in(run: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from buke.words import LANGUAGES, Refusal, language, t
@@ -25,7 +26,7 @@ GROUPS = ("data", "model", "lora", "training", "comparison", "run")
 
 def setting(default: Any, group: str, en: str, zh: str, aliases: tuple[str, ...] = (), **limits: Any) -> Any:
     """A pydantic field that carries its group, its meaning in both languages and its usual other names."""
-    extra = {"group": group, "en": en, "zh": zh, "aliases": list(aliases)}
+    extra: JsonDict = {"group": group, "en": en, "zh": zh, "aliases": list(aliases)}
     return Field(default, json_schema_extra=extra, **limits)
 
 
@@ -120,7 +121,9 @@ class Settings(BaseModel):
         ("r", "lora_r", "lora_rank"), ge=1, le=1024,
     )  # fmt: skip
     alpha: float = setting(
-        32, "lora", "scale of the adapter: its output is multiplied by alpha / rank", "适配器的缩放：输出乘以 alpha / rank",
+        32, "lora",
+        "scale of the adapter: its output is multiplied by alpha / rank",
+        "适配器的缩放：输出乘以 alpha / rank",
         ("lora_alpha",), gt=0,
     )  # fmt: skip
     dropout: float = setting(
@@ -135,6 +138,13 @@ class Settings(BaseModel):
         "layers that get an adapter: all-linear, or names separated by commas such as q_proj,v_proj",
         "加适配器的层：all-linear，或用逗号分隔的名字，如 q_proj,v_proj",
         ("target_modules", "lora_target"),
+    )  # fmt: skip
+    layers: str = setting(
+        "all", "lora",
+        "layers of the model that get an adapter: all, upper (the upper half: a backward pass half as long), "
+        "or a range such as 12-27, counted from 0",
+        "模型的哪些层加适配器：all 全部，upper 上半部分（反向传播只走一半），或范围如 12-27，从 0 数起",
+        ("layers_to_transform",), pattern=r"^(all|upper|\d+-\d+)$",
     )  # fmt: skip
 
     # training
@@ -190,7 +200,9 @@ class Settings(BaseModel):
         ("gradient_checkpointing",),
     )  # fmt: skip
     seed: int = setting(
-        42, "training", "seed of the order of records, the adapter's start and dropout", "记录顺序、适配器初始化与 dropout 的随机种子",
+        42, "training",
+        "seed of the order of records, the adapter's start and dropout",
+        "记录顺序、适配器初始化与 dropout 的随机种子",
         ge=0, le=2**31 - 1,
     )  # fmt: skip
     log_every: int = setting(
@@ -236,11 +248,15 @@ class Settings(BaseModel):
         512, "comparison", "longest answer in tokens", "回答的最大 token 数", ge=1,
     )  # fmt: skip
     temperature: float = setting(
-        0.0, "comparison", "0 takes the likeliest token; above 0 draws with the seed", "0 取最可能的 token；大于 0 则按种子采样",
+        0.0, "comparison",
+        "0 takes the likeliest token; above 0 draws with the seed",
+        "0 取最可能的 token；大于 0 则按种子采样",
         ge=0, le=2,
     )  # fmt: skip
     top_p: float = setting(
-        0.95, "comparison", "draw only from the likeliest tokens that make up this probability", "只在累计概率达到此值的 token 中采样",
+        0.95, "comparison",
+        "draw only from the likeliest tokens that make up this probability",
+        "只在累计概率达到此值的 token 中采样",
         gt=0, le=1,
     )  # fmt: skip
     generation_batch: int = setting(
@@ -264,7 +280,9 @@ class Settings(BaseModel):
 
     # run
     name: str | None = setting(
-        None, "run", "name of the run folder (default: from the data's name and the time)", "运行文件夹的名字（默认取数据名与时间）"
+        None, "run",
+        "name of the run folder (default: from the data's name and the time)",
+        "运行文件夹的名字（默认取数据名与时间）",
     )  # fmt: skip
 
 
@@ -335,11 +353,21 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
         return t("config.unknown", place=place, name=name) + (t("config.nearest", name=near[0]) if near else "")
     kind = error["type"] if error["type"] in _LIMITS else error["type"].split("_")[0]
     context = {key: value for key, value in (error.get("ctx") or {}).items() if isinstance(value, (int, float, str))}
+    if kind == "literal_error":
+        context["expected"] = ", ".join(choices(Settings.model_fields[name]))
     rule = t(f"config.{kind}", **context) if kind in _KINDS else error["msg"]
     return t("config.value", place=place, value=error["input"], rule=rule)
 
 
-_LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "literal_error", "finite_number")
+_LIMITS = (
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+    "literal_error",
+    "finite_number",
+    "string_pattern_mismatch",
+)
 _KINDS = (*_LIMITS, "int", "float", "bool", "string", "list")
 
 
@@ -366,7 +394,8 @@ def to_toml(settings: Settings, reasons: dict[str, str]) -> str:
             if group_of(name) == group:
                 value = getattr(settings, name)
                 shown = f"# {name} =" if value is None else f"{name} = {_toml_value(value)}"
-                lines.append(f"{shown}  # {reasons.get(name, 'default')}")
+                reason = "".join(c if c.isprintable() else " " for c in reasons.get(name, "default"))
+                lines.append(f"{shown}  # {reason}")
     return "\n".join(lines).lstrip() + "\n"
 
 

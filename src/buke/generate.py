@@ -1,7 +1,8 @@
 """Room `generate`: model + questions -> texts and how each ended, a batch at a time.
 
 A thought has a budget of tokens: where it runs out, the thought is closed for the model and the answer is asked for.
-Axes: B questions of a batch, P places of the padded prompts, L cached places, K key heads, E width of a head, V vocabulary.
+Axes: B questions of a batch, P places of the padded prompts, L cached places, K key heads, E width of a head,
+V vocabulary.
 """
 
 from __future__ import annotations
@@ -100,22 +101,23 @@ class Course:
         else:
             self.answer.append(token)
             if not self.decided:
-                self._decide(prompt)
+                self._decide(prompt, sampling)
             if not self.opened and len(self.answer) >= sampling.answer_budget:
                 self.ending = Ending.CUT_ANSWER
 
-    def _decide(self, prompt: Prompt) -> None:
+    def _decide(self, prompt: Prompt, sampling: Sampling) -> None:
         """Whether what began is a thought: ``<think>`` as the first thing the model writes."""
         text = prompt.tokens.decode(self.answer).lstrip()
         if text.startswith(prompt.open_text):
             self.thought, self.answer, self.opened, self.decided = self.answer, [], True, True
+            self._in_thought(prompt, sampling)
         elif not prompt.open_text.startswith(text):
             self.decided = True
 
     def _in_thought(self, prompt: Prompt, sampling: Sampling) -> None:
         if prompt.close_text.strip() in prompt.tokens.decode(self.thought[-TAIL:]):
             self.opened, self.closed = False, not self.forced
-        elif len(self.thought) == sampling.thought_budget and not self.forced:
+        elif len(self.thought) >= sampling.thought_budget and not self.forced:
             if sampling.ask_answer:
                 self.queue, self.forced = list(prompt.close_ids), True
             else:
@@ -129,9 +131,10 @@ class Course:
         ending = self.ending or Ending.CUT_ANSWER
         if self.opened and ending is Ending.STOPPED:
             text = ""  # it ended inside its thought
+        own = len(self.thought) - (len(prompt.close_ids) if self.forced and not self.opened else 0)
         return Answer(
             self.record.id, thought.strip().removeprefix(prompt.open_text or "\0").strip(), text.strip(), ending,
-            self.closed, self.forced, len(self.thought), len(self.answer), self.seconds,
+            self.closed, self.forced, own, len(self.answer), self.seconds,
         )  # fmt: skip
 
 

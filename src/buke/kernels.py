@@ -7,6 +7,7 @@ I and O inputs and outputs of a linear layer, R rank.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -46,14 +47,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (grad_ND,) = ctx.saved_tensors
         return grad_ND * grad.to(grad_ND.dtype), None, None
 
 
 def linear_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
     """Summed cross-entropy in nats (float32 scalar) of a frozen head; 0 where there is no token."""
-    return _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N)  # type: ignore[no-any-return]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def linear_cross_entropy_plain(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ class _LoraLinear(torch.autograd.Function):
         return y_TO
 
     @staticmethod
-    def backward(ctx: Any, dy_TO: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy_TO: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, low_TR, weight_OI, a_RI, b_OR = ctx.saved_tensors
         dlow_TR = (dy_TO @ b_OR.to(dy_TO.dtype)).mul_(ctx.scale)
         dx_TI = None
@@ -92,10 +94,12 @@ class _LoraLinear(torch.autograd.Function):
         return dx_TI, None, dbias_O, da_RI, db_OR, None
 
 
-def lora_linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float) -> Tensor:
+def lora_linear(
+    x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
+) -> Tensor:
     """A frozen linear layer plus its low-rank update (Hu et al. 2021, eq. 3). x: (..., I) -> (..., O)."""
     y_TO: Tensor = _LoraLinear.apply(x.reshape(-1, x.shape[-1]), weight_OI, bias_O, a_RI, b_OR, scale)  # type: ignore[no-untyped-call]
-    return y_TO.view(*x.shape[:-1], -1)
+    return y_TO.view(*x.shape[:-1], y_TO.shape[-1])
 
 
 def lora_linear_plain(
@@ -117,7 +121,7 @@ def record_attention(
     One call of scaled_dot_product_attention a record: no mask over the whole row is ever made.
     """
     parts = []
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts):
         q, k, v = (x[None, :, start:stop] for x in (q_HTE, k_KTE, v_KTE))
         mask = None if window is None or stop - start <= window else _causal_mask(stop - start, window, q.device)
         parts.append(

@@ -1,6 +1,7 @@
 """Room `model`: a folder -> a base model with an adapter on it. The only room that knows transformers and PEFT.
 
-Axes: T tokens of a row, B questions of a batch, Q and L query and key places, H heads, E width of a head, D model width.
+Axes: T tokens of a row, B questions of a batch, Q and L query and key places, H heads, E width of a head,
+D model width.
 """
 
 from __future__ import annotations
@@ -9,18 +10,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-for _name, _value in {
-    "HF_HUB_OFFLINE": "1",  # a model comes from a local folder by the time it is here
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-}.items():
-    os.environ.setdefault(_name, _value)
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
@@ -60,7 +58,9 @@ def attend(
     return out.transpose(1, 2), None
 
 
-def _cached_attention(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float, window: int | None) -> Tensor:
+def _cached_attention(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float, window: int | None
+) -> Tensor:
     """Attention over cached keys. One query a sequence is folded into the key heads, so that no key is repeated."""
     queries, keys = query.shape[2], key.shape[2]
     if window is not None and keys > window:
@@ -107,6 +107,7 @@ class Model:
     device: torch.device
     precision: str
     peft: Any = None
+    own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
     @property
     def head(self) -> Tensor:
@@ -121,7 +122,7 @@ class Model:
 
     def hidden(self, ids: Sequence[int], starts: Sequence[int]) -> Tensor:
         """Hidden states before the head, (T, D), of records laid end to end, positions counted from each start."""
-        places = [place for a, b in zip(starts[:-1], starts[1:], strict=True) for place in range(b - a)]
+        places = [place for a, b in pairwise(starts) for place in range(b - a)]
         ids_1T = torch.tensor([ids], device=self.device)
         places_1T = torch.tensor([places], device=self.device)
         out = self.base.get_decoder()(
@@ -140,7 +141,7 @@ class Model:
         places, ids = _learned(row)
         hidden_TD = self.hidden(ids, row.starts)
         sums = []
-        for start, stop in zip(row.starts[:-1], row.starts[1:], strict=True):
+        for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
             hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
             loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]))
@@ -156,8 +157,20 @@ class Model:
         if on or self.peft is None:
             yield
         else:
-            with self.peft.disable_adapter():
+            layers = [module for module in self.base.modules() if isinstance(module, PeftLinear)]
+            try:
+                self._switch(layers, on=False)
                 yield
+            finally:
+                self._switch(layers, on=True)
+
+    def _switch(self, layers: Sequence[PeftLinear], on: bool) -> None:
+        """Switch LoRA and trained biases; PEFT's own switch leaves trained biases in the base."""
+        for layer in layers:
+            layer.enable_adapters(on)
+        for name, value in self.own_biases.items():
+            bias = self.base.get_parameter(name)
+            bias.data, self.own_biases[name] = value, bias.data
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -181,6 +194,7 @@ class Model:
             lora_dropout=settings.dropout,
             bias=settings.bias,
             target_modules=_targets(self.base, settings.targets),
+            layers_to_transform=_layers(self.base, settings.layers),
             task_type="CAUSAL_LM",
         )
         config.base_model_name_or_path = str(self.folder.resolve())
@@ -188,6 +202,7 @@ class Model:
         for module in self.base.modules():
             if isinstance(module, PeftLinear):
                 _fuse(module)
+        self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
 
     def recompute(self) -> None:
         """Compute each layer's activations again in the backward pass instead of keeping them."""
@@ -232,7 +247,9 @@ def load(folder: Path, settings: Settings) -> Model:
             use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
     except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
-        raise Refusal(t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")) from None
+        raise Refusal(
+            t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
+        ) from None
     base.requires_grad_(False)
     base.eval().to(device)
     model = Model(base, folder, device, precision)
@@ -246,7 +263,9 @@ def _prove_attention(model: Model) -> None:
     records = [[(7 * i + 3) % vocabulary for i in range(9)], [(11 * i + 5) % vocabulary for i in range(6)]]
     name = type(model.base).__name__
     with torch.inference_mode():
-        wanted = [model.base(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0] for ids in records]
+        wanted = [
+            model.base(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0] for ids in records
+        ]
         try:
             model.base.set_attn_implementation(ATTENTION)
             got = model.hidden(records[0] + records[1], (0, 9, 15)) @ model.head.T
@@ -272,10 +291,23 @@ def _linear_names(base: Any) -> set[str]:
     return {name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
 
 
-def _targets(base: Any, asked: str) -> str | list[str]:
+def _layers(base: Any, asked: str) -> list[int] | None:
+    """Indices of the layers that get an adapter; None for all of them."""
+    count = int(base.config.get_text_config().num_hidden_layers)
+    if asked == "all":
+        return None
+    first, last = (count // 2, count - 1) if asked == "upper" else map(int, asked.split("-"))
+    if not first <= last < count:
+        raise Refusal(t("model.layers", layers=asked, last=count - 1), t("model.layers_hint"))
+    return list(range(first, last + 1))
+
+
+def _targets(base: Any, asked: str) -> list[str]:
+    """Last names of the layers that get an adapter."""
+    known = _linear_names(base)
     if asked == "all-linear":
-        return asked
-    names, known = [name.strip() for name in asked.split(",") if name.strip()], _linear_names(base)
+        return sorted(known)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
     if unknown := [name for name in names if name not in known]:
         hint = t("model.targets_hint", names=", ".join(sorted(known)))
         raise Refusal(t("model.targets", names=", ".join(unknown)), hint)
@@ -292,7 +324,7 @@ def _fuse(module: PeftLinear) -> None:
         if module.disable_adapters:
             return base(x)  # type: ignore[no-any-return]
         if module.merged or (module.training and not isinstance(dropout, nn.Identity)):
-            return plain(x, *args, **given)  # type: ignore[no-any-return]
+            return plain(x, *args, **given)
         return lora_linear(x, base.weight, base.bias, a.weight, b.weight, scale)  # type: ignore[arg-type]
 
     module.forward = forward  # type: ignore[method-assign]

@@ -1,8 +1,9 @@
-"""Room `prompt`: Record <-> token ids, and the mask of what is learned. The only place that knows `<think>`, BOS and end tokens.
+"""Room `prompt`: Record <-> token ids, and the mask of what is learned.
 
-Training, scoring, preview and generation all get their ids here. Ids are built from parts: the chat template is rendered
-once around placeholders, and the user's text is encoded by a tokenizer that knows no control tokens. So a template that
-deletes thoughts cannot delete them here, and a question that contains ``<|im_end|>`` stays text.
+The only place that knows `<think>`, BOS and end tokens. Training, scoring, preview and generation all get their ids
+here. Ids are built from parts: the chat template is rendered once around placeholders, and the user's text is encoded
+by a tokenizer that knows no control tokens. So a template that deletes thoughts cannot delete them here, and a question
+that contains ``<|im_end|>`` stays text.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from buke.words import Refusal, t
 
 OPEN, CLOSE = "<think>", "</think>"
 QUESTION, SYSTEM, REPLY = "\ue000question\ue001", "\ue000system\ue001", "\ue000reply\ue001"
-ROUND_TRIP = ("患者头痛 3 天，伴恶心。", "The dose is 12.5 mg/kg.\n\nCheck: 84 / 7 = 12.", "def f(x):\n    return {'a': x[0]}")
+ROUND_TRIP = (
+    "患者头痛 3 天，伴恶心。",
+    "The dose is 12.5 mg/kg.\n\nCheck: 84 / 7 = 12.",
+    "def f(x):\n    return {'a': x[0]}",
+)
 
 
 class Tokens:
@@ -206,14 +211,20 @@ class TutorialPrompt(Prompt):
     style: str = "tutorial"
     open_text: str = field(default="", init=False)
     close_text: str = field(default="### 答案:\n", init=False)
-    opened = True  # type: ignore[assignment]
+    opened = True
 
     def _text(self, record: Record) -> tuple[str, str, str]:
-        return f"诊断问题:{record.question}\n详细分析:", f"{record.thought}\n### 答案:\n", f"{record.answer}<|endoftext|>"
+        return (
+            f"诊断问题:{record.question}\n详细分析:",
+            f"{record.thought}\n### 答案:\n",
+            f"{record.answer}<|endoftext|>",
+        )
 
     def _bos(self) -> list[int]:
         bos = self.tokens.named("bos_token")
-        return [self.tokens.control[bos]] if self.tokens.config.get("add_bos_token") and bos in self.tokens.control else []
+        return (
+            [self.tokens.control[bos]] if self.tokens.config.get("add_bos_token") and bos in self.tokens.control else []
+        )
 
     def prompt_ids(self, question: str, system: str = "") -> list[int]:
         return self._bos() + self.tokens.encode(f"诊断问题:{question}\n详细分析:")
@@ -234,10 +245,12 @@ class TutorialPrompt(Prompt):
         b0, b1, b2 = (min(bound, self.length) for bound in bounds)
         return Example(record.id, record.source, tuple(ids), (True,) * len(ids), (b0, b1, b2, len(ids)))
 
-    def scored(self, record: Record) -> Example:  # type: ignore[override]
+    def scored(self, record: Record) -> Example:
         """Thought and answer whole, nothing padded, so that its loss can be held against ours per character."""
         ids, (b0, b1, b2) = self._whole(record)
-        return Example(record.id, record.source, tuple(ids), tuple(i >= b0 for i in range(len(ids))), (b0, b1, b2, len(ids)))
+        return Example(
+            record.id, record.source, tuple(ids), tuple(i >= b0 for i in range(len(ids))), (b0, b1, b2, len(ids))
+        )
 
     @cached_property
     def end(self) -> int:
@@ -282,7 +295,9 @@ def _template(folder: Path, tokens: Tokens, chosen: str | None) -> str:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     """Jinja as chat templates expect it; a sandbox, since a template comes with somebody else's model."""
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
 
     def raise_exception(message: str) -> None:
         raise TemplateError(message)
@@ -314,10 +329,11 @@ def build(
     findings: list[Finding] = []
     for record in records:
         try:
-            example = prompt.example(record)
+            f"{record.system}{record.question}{record.thought}{record.answer}".encode()
         except UnicodeEncodeError:
             findings.append(Finding(record.source, "surrogate", t("prompt.surrogate"), t("prompt.surrogate_hint")))
             continue
+        example = prompt.example(record)
         if prompt.style == "tutorial":
             examples.append(example)  # cut and padded by its own rule; nothing to prove
             continue
@@ -333,7 +349,7 @@ def build(
 
 
 def prove(prompt: Prompt, record: Record, example: Example) -> None:
-    """Raise Refusal unless the learned ids decode to exactly thought, answer and end token, and the rest is the prompt."""
+    """Raise Refusal unless the prompt is whole and the learned ids are exactly thought, answer and end token."""
     b0 = example.bounds[0]
     learned = [i for i, flag in zip(example.ids, example.learn, strict=True) if flag]
     text = prompt.tokens.decode(learned)
@@ -341,17 +357,20 @@ def prove(prompt: Prompt, record: Record, example: Example) -> None:
     same = text == wanted or unicodedata.normalize("NFC", text) == unicodedata.normalize("NFC", wanted)
     controls = set(prompt.tokens.control.values()) - set(prompt.tokens.tag(OPEN) + prompt.tokens.tag(CLOSE))
     stray = controls & set(learned[:-1])
+    asked = list(example.ids[:b0]) == prompt.prompt_ids(record.question, record.system)
     at_once = example.learn == (False,) * b0 + (True,) * (len(example) - b0)
-    if not (same and at_once and not stray and learned and learned[-1] == prompt.end):
+    if not (same and asked and at_once and not stray and learned and learned[-1] == prompt.end):
         raise Refusal(t("prompt.unproven", source=record.source), t("prompt.unproven_hint"))
 
 
 def _shorten(prompt: Prompt, record: Record, length: int) -> Example | None:
-    """The record with text taken out of the middle of its thought until it fits; None where the thought is too short."""
+    """The record with text taken out of the middle of its thought until it fits; None where that is too short."""
     kept = len(record.thought)
     while kept >= 32:
-        example = prompt.example(replace(record, thought=_without_middle(record.thought, kept)))
+        shorter = replace(record, thought=_without_middle(record.thought, kept))
+        example = prompt.example(shorter)
         if len(example) <= length:
+            prove(prompt, shorter, example)
             return example
         kept = min(kept - 16, kept * length // len(example))
     return None

@@ -12,8 +12,7 @@ import typer
 import buke
 from buke.cli import flags
 from buke.cli.flags import Common, settings_from, with_settings
-from buke.words import t
-
+from buke.words import Refusal, t
 
 LESSONS = 400  # of the demo; tried on two cores, see docs/log.md
 
@@ -29,21 +28,29 @@ def app(common: Common) -> typer.Typer:
     everything = ("data", "model", "lora", "training", "comparison", "run")
     made.command("demo", help=t("cli.demo"))(_demo(common))
     made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
-    made.command("compare", help=t("cli.compare"))(with_settings(_compare(common), ("comparison",), ("questions",)))
+    made.command("compare", help=t("cli.compare"))(
+        with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
+    )
     made.command("report", help=t("cli.report"))(_report(common))
     made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), ("data",)))
     made.command("runs", help=t("cli.runs"))(_runs(common))
     return made
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"buke {buke.__version__}")
+        raise typer.Exit
+
+
 def _top(
     runs: Annotated[str, typer.Option("--runs", help="DIR: where runs are kept / 存放运行的文件夹")] = "runs",
     lang: Annotated[str, typer.Option("--lang", help="en | zh")] = "",
-    version: Annotated[bool, typer.Option("--version", help="print the version / 打印版本")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version / 打印版本", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
-    if version:
-        print(f"buke {buke.__version__}")
-        raise typer.Exit
+    """``--runs`` and ``--lang`` stand here for the help; ``flags.common`` has taken them already."""
 
 
 def _demo(common: Common) -> Any:
@@ -71,6 +78,8 @@ def _train(common: Common) -> Any:
     ) -> None:
         from buke.cli import road
 
+        if resume and (data or config or any(value is not None for value in given.values())):
+            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
         settings = None if resume else settings_from(given, {"data": data}, config)
         road.train(common.runs, settings, resume, as_json)
 
@@ -80,7 +89,7 @@ def _train(common: Common) -> Any:
 def _compare(common: Common) -> Any:
     def compare(
         run: Annotated[str, typer.Argument(help=t("cli.run"))],
-        questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0)] = 0,
+        questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0, show_default=False)] = 0,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -31,7 +31,9 @@ def common(arguments: list[str]) -> tuple[list[str], Common]:
         if name in ("--runs", "--lang"):
             value = value if equals else next(waiting, "")
             if not value or (name == "--lang" and value not in LANGUAGES):
-                raise Refusal(t("cli.needs", name=name), t("cli.needs_lang") if name == "--lang" else t("cli.needs_folder"))
+                raise Refusal(
+                    t("cli.needs", name=name), t("cli.needs_lang") if name == "--lang" else t("cli.needs_folder")
+                )
             if name == "--runs":
                 found.runs = Path(value)
             else:
@@ -43,17 +45,23 @@ def common(arguments: list[str]) -> tuple[list[str], Common]:
     return rest, found
 
 
-def with_settings(command: Callable[..., None], groups: Iterable[str], leave_out: tuple[str, ...] = ()) -> Callable[..., None]:
-    """Give a command, declared with ``**given``, a flag for every setting of the groups, under all its usual names."""
+def with_settings(
+    command: Callable[..., None], groups: Iterable[str], leave_out: tuple[str, ...] = (), defaults: bool = True
+) -> Callable[..., None]:
+    """Give a command, declared with ``**given``, a flag for every setting of the groups, under all its usual names.
+
+    defaults: whether the help states the default, which is not what a finished run goes by.
+    """
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     added = []
     for name, field in Settings.model_fields.items():
         if group_of(name) in groups and name not in leave_out:
-            kind = _kind(name, field)
-            help_text = meaning(name) + _default(field.default)
-            panel = t(f"cli.group_{group_of(name)}")
-            added.append(_parameter(name, kind, typer.Option(_flag(name, kind), help=help_text, rich_help_panel=panel)))
+            kind = _kind(field)
+            help_text = meaning(name) + (_default(field.default) if defaults else "")
+            panel, metavar = t(f"cli.group_{group_of(name)}"), "|".join(choices(field)) or None
+            option = typer.Option(_flag(name, kind), help=help_text, rich_help_panel=panel, metavar=metavar)
+            added.append(_parameter(name, kind, option))
             for alias in aliases_of(name):
                 if len(alias) > 1:
                     added.append(_parameter(alias, kind, typer.Option(_flag(alias, kind), hidden=True)))
@@ -67,15 +75,13 @@ def _flag(name: str, kind: Any) -> str:
 
 
 def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Optional[kind], option])
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=None, annotation=Annotated[kind | None, option])
 
 
-def _kind(name: str, field: Any) -> Any:
-    """The type typer parses a setting as: bool, or text that pydantic turns into numbers with our own messages."""
-    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
-    if choices(field):
-        return Literal[choices(field)]  # so that the help lists them
-    return bool if kinds == [bool] or field.annotation is bool else str
+def _kind(field: Any) -> Any:
+    """The type typer parses a setting as: bool, or text that pydantic reads, so that every problem is told at once."""
+    return bool if field.annotation is bool or set(get_args(field.annotation)) == {bool, type(None)} else str
 
 
 def _default(value: Any) -> str:
@@ -98,6 +104,3 @@ def settings_from(
             values[alias] = value
             places[alias] = f"--{alias.replace('_', '-')}" if alias in given else t("cli.command_line")
     return make(values, places)
-
-
-assert get_origin(Optional[int]) is not None

@@ -52,6 +52,7 @@ def train(runs: Path, given: tuple[Settings, dict[str, str]] | None, resume: str
         job = jobs.resume(run, runs, view.say)
     else:
         view = view_for(given[0].log_every)
+        compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
         job = jobs.prepare(*given, runs, view.say)
     result = walk(job, view)
     print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
@@ -85,12 +86,11 @@ def asked_of(records: Sequence[Any], questions: int) -> list[Any]:
 def _introduce(job: Job, view: View) -> None:
     data = runfolder.read_json(job.run / runfolder.DATA)
     view.say(t("cli.run_folder", run=job.run))
-    view.say(
-        t(
-            "cli.data_line", kept=data["kept"], read=data["read"], train=data["train"], held_out=data["held_out"],
-            learned=data["tokens"]["learned"], end=data["end_learned"], longest=data["tokens"]["longest"],
-        )  # fmt: skip
-    )
+    figures = {
+        "kept": data["kept"], "read": data["read"], "train": data["train"], "held_out": data["held_out"],
+        "learned": data["tokens"]["learned"], "end": data["end_learned"], "longest": data["tokens"]["longest"],
+    }  # fmt: skip
+    view.say(t("cli.data_line", **figures))
     left_out = [f"  {line['source']}: {line['message']}" for line in data["dropped"]]
     for line in left_out[:10]:
         view.say(line)
@@ -188,6 +188,8 @@ def table(result: dict[str, Any]) -> str:
     for key, before in result["before"].items():
         after, change = result["after"][key], result["difference"].get(key)
         span = "" if change is None else f"   {change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
-        shown = [number(value) if isinstance(value, float) or value is None else str(value) for value in (before, after)]
+        shown = [
+            number(value) if isinstance(value, float) or value is None else str(value) for value in (before, after)
+        ]
         lines.append(f"{t(f'cli.key_{key}')}: {shown[0]} -> {shown[1]}{span}")
     return "\n".join(lines)

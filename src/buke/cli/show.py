@@ -17,7 +17,12 @@ from buke.train.job import needs, read_data, resolve
 from buke.words import t
 
 SHOWN = 3  # records where the user sets no --limit
-PARTS = (("cli.part_prompt", "dim"), ("cli.part_thought", "cyan"), ("cli.part_answer", "green"), ("cli.part_end", "bold magenta"))
+PARTS = (
+    ("cli.part_prompt", "dim"),
+    ("cli.part_thought", "cyan"),
+    ("cli.part_answer", "green"),
+    ("cli.part_end", "bold magenta"),
+)
 
 
 def show_records(settings: Settings, as_json: bool) -> None:
@@ -34,7 +39,12 @@ def show_records(settings: Settings, as_json: bool) -> None:
         console.print(_legend())
     for example in examples:
         if as_json:
-            line = {"id": example.id, "source": example.source, "ids": example.ids, "learn": [int(x) for x in example.learn]}
+            line = {
+                "id": example.id,
+                "source": example.source,
+                "ids": example.ids,
+                "learn": [int(x) for x in example.learn],
+            }
             print(json.dumps(line))
         else:
             console.print(_title(example), _coloured(example, spoken), sep="\n")

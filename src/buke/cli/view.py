@@ -1,4 +1,4 @@
-"""What a person sees while a run is under way: a live view in a terminal, plain lines in a pipe. All of it on stderr."""
+"""What a person sees while a run is under way, all on stderr: a live view in a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def number(value: float | None, digits: int = 3) -> str:
 def clock(seconds: float) -> str:
     """Minutes and seconds, or hours and minutes."""
     whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02}" if whole < 3600 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return (
+        f"{whole // 60}:{whole % 60:02}" if whole < 3600 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    )
 
 
 class Figures:
@@ -103,7 +105,9 @@ class View:
         if isinstance(event, Step) and event.skipped:
             self.say(t("cli.skipped", step=event.step, why=event.skipped))
         elif isinstance(event, HeldOut):
-            self.say(t("cli.scored", step=event.step, loss=number(event.loss), best=t("cli.best") if event.best else ""))
+            self.say(
+                t("cli.scored", step=event.step, loss=number(event.loss), best=t("cli.best") if event.best else "")
+            )
         elif event.step % self.log_every == 0:
             self.say(self.figures.line())
 
@@ -135,7 +139,12 @@ class LiveView(View):
 
     @contextmanager
     def _drawn(self, what: str, total: int) -> Iterator[None]:
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        ]
         self.bar = Progress(*columns, console=self.console, expand=True)
         self.task = self.bar.add_task(what, total=total, left="")
         with Live(console=self.console, get_renderable=self._draw, refresh_per_second=REDRAWS_A_SECOND) as self.live:
@@ -182,10 +191,14 @@ def curve(figures: Figures, width: int, height: int) -> Text:
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(min(width, 100), height)
-    plotext.plot(*map(list, zip(*figures.smoothed, strict=True)), marker="braille", label=t("cli.curve_train"), color="cyan")
+    plotext.plot(
+        *map(list, zip(*figures.smoothed, strict=True)), marker="braille", label=t("cli.curve_train"), color="cyan"
+    )
     if figures.held_out:
         plotext.plot(*map(list, zip(*figures.held_out, strict=True)), marker="braille", color="orange")
-        plotext.scatter(*map(list, zip(*figures.held_out, strict=True)), marker="o", label=t("cli.curve_held_out"), color="orange")
+        plotext.scatter(
+            *map(list, zip(*figures.held_out, strict=True)), marker="o", label=t("cli.curve_held_out"), color="orange"
+        )
     plotext.xlim(0, figures.steps)
     return Text.from_ansi(plotext.build())
 

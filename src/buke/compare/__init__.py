@@ -121,7 +121,9 @@ def comparison(before: Sequence[Judged], after: Sequence[Judged], judge: Grader,
     }
 
 
-def write(run: Path, before: Sequence[Judged], after: Sequence[Judged], judge: Grader, settings: Settings) -> dict[str, Any]:
+def write(
+    run: Path, before: Sequence[Judged], after: Sequence[Judged], judge: Grader, settings: Settings
+) -> dict[str, Any]:
     """Write both sides and the comparison into the run folder; return the comparison."""
     result = comparison(before, after, judge, settings)
     runfolder.write_lines(run / runfolder.ANSWERS_BEFORE, before)
@@ -132,16 +134,16 @@ def write(run: Path, before: Sequence[Judged], after: Sequence[Judged], judge: G
 
 def answers_in(path: Path) -> list[Judged]:
     """One side as it was written; [] where there is none."""
-    return [
-        Judged(
-            Answer(**line["answer"] | {"ending": Ending(line["answer"]["ending"])}), Verdict(line["verdict"]), line["looped"],
-            line["tone"], line["held_out_loss_sum"], line["held_out_tokens"],
-        )
-        for line in runfolder.read_lines(path)
-    ]  # fmt: skip
+    judged = []
+    for line in runfolder.read_lines(path):
+        answer = Answer(**line["answer"] | {"ending": Ending(line["answer"]["ending"])})
+        judged.append(Judged(**line | {"answer": answer, "verdict": Verdict(line["verdict"])}))
+    return judged
 
 
-def reopen(run: Path, changes: dict[str, Any], say: Callable[[str], None]) -> tuple[Model, Prompt, list[Record], Settings]:
+def reopen(
+    run: Path, changes: dict[str, Any], say: Callable[[str], None]
+) -> tuple[Model, Prompt, list[Record], Settings]:
     """A finished run's model with its adapter, its prompt, its held-out records, and its settings with ``changes``.
 
     Raises Refusal where the run has no adapter or no held-out part, or where the prompt is not the one it learned.
@@ -158,7 +160,10 @@ def reopen(run: Path, changes: dict[str, Any], say: Callable[[str], None]) -> tu
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     if spoken.fingerprint != (learned := manifest.get("prompt", {}).get("fingerprint")):
-        raise Refusal(t("compare.prompt", run=run, learned=str(learned)[:12], now=spoken.fingerprint[:12]), t("compare.prompt_hint"))
+        raise Refusal(
+            t("compare.prompt", run=run, learned=str(learned)[:12], now=spoken.fingerprint[:12]),
+            t("compare.prompt_hint"),
+        )
     say(t("train.loading", model=settings.model))
     model = load(folder, settings)
     model.add_adapter(settings)

@@ -2,8 +2,8 @@
 
 A lesson is a kind of problem, its numbers and one of the kind's phrasings. The numbers stand in ``KINDS``, one table a
 kind; the sentences in ``lessons_en`` and ``lessons_zh``. The sums are few on purpose: a small model that learns from
-some hundred lessons has to meet each of them several times. Nearly all are products of two one-digit numbers, with
-zeros put back afterwards (``5 * 6 = 30, so 50 * 6 = 300``). Drugs have no names, because a dose belongs to a drug and
+some hundred lessons has to meet each of them several times. Nearly all are products of two one-digit numbers, one of
+them at most five, with zeros put back afterwards (``5 * 6 = 30, so 50 * 6 = 300``). Drugs have no names, because a dose belongs to a drug and
 these numbers are chosen for their arithmetic: the lessons teach sums, not prescribing.
 """
 
@@ -61,6 +61,12 @@ def product(a: int, b: int) -> Sum:
     return Sum(a * b, tuple(dict.fromkeys(steps)), f"{a * b} / {b} = {a}")
 
 
+def volume(a: int, b: int) -> Sum:
+    """mL of a 10 mg/mL solution for a dose of a * b mg: the product as above, then a tenth of it."""
+    found = product(a, b)
+    return Sum(a * b // 10, (*found.steps, f"{a * b} / 10 = {a * b // 10}"), f"{a * b // 10} * 10 = {a * b}")
+
+
 def quotient(a: int, b: int) -> Sum:
     """a / b, which must come out even; first without the trailing zeros of divisor and result."""
     result, rest = divmod(a, b)
@@ -72,8 +78,9 @@ def quotient(a: int, b: int) -> Sum:
 
 
 def difference(a: int, b: int) -> Sum:
-    """a - b in one step."""
-    return Sum(a - b, (f"{a} - {b} = {a - b}",), f"{a - b} + {b} = {a}")
+    """a - b for whole hundreds, first without the zeros."""
+    steps = (f"{a // 100} - {b // 100} = {(a - b) // 100}", f"{a} - {b} = {a - b}")
+    return Sum(a - b, steps, f"{a - b} + {b} = {a}")
 
 
 def grams(percent: int, volume: int) -> Sum:
@@ -98,42 +105,42 @@ class Kind:
     pairs: tuple[Numbers, ...]
 
 
+def _familiar(a: int, b: int) -> bool:
+    """Whether a product comes down to one-digit numbers of which one is at most five: 26 sums in all."""
+    return min(_without_zeros(a), _without_zeros(b)) <= 5
+
+
 def _times(solve: Callable[[int, int], Sum], first: Iterable[int], second: Sequence[int]) -> Kind:
-    """Every number of one set with every number of the other."""
-    return Kind(solve, tuple((a, b) for a in first for b in second))
+    """Every number of one set with every number of the other, as far as their product is familiar."""
+    return Kind(solve, tuple((a, b) for a in first for b in second if _familiar(a, b)))
 
 
 def _even(divisors: Iterable[int], results: Sequence[int]) -> Kind:
-    """Divisions that come out even: every divisor with every result."""
-    return Kind(quotient, tuple((b * result, b) for b in divisors for result in results))
-
-
-def _without_borrow(first: Iterable[int], second: Sequence[int]) -> Kind:
-    """Differences of 100 or more in which no digit of the second number exceeds the one above it."""
-    pairs = ((a, b) for a in first for b in second if a - b >= 100 and a % 100 >= b % 100)
-    return Kind(difference, tuple(pairs))
+    """Divisions that come out even: every divisor with every result, as far as their product is familiar."""
+    return Kind(quotient, tuple((b * r, b) for b in divisors for r in results if _familiar(b, r)))
 
 
 DIGITS = tuple(range(2, 10))
-TENS = tuple(range(20, 100, 10))
+TENS = tuple(range(10, 110, 10))
 
+# Numbers end in zeros wherever a sum is first done without them: one form of thought a kind is learned soonest.
 KINDS: dict[str, Kind] = {
-    # body weight in kg, dose in mg/kg
-    "weight_dose": _times(product, TENS, DIGITS),
+    # body weight in kg, dose in mg/kg; the vial has 10 mg/mL
+    "weight_dose": _times(volume, TENS, DIGITS),
     # mg ordered, mg in a tablet; at most seven tablets
-    "tablets": _even((2, 3, 4, 5, 6, 8, 10, 20, 30, 40, 50), range(2, 8)),
+    "tablets": _even((10, 20, 30, 40, 50, 60, 80, 100, 200), range(2, 8)),
     # mg ordered, mg in a mL; at most 9 mL, which fits one syringe
-    "draw_volume": _even((2, 4, 5, 8, 10, 20, 40, 50), DIGITS),
-    # mL to infuse, hours; the result is 20 to 90 mL/h
-    "pump_rate": Kind(quotient, tuple((rate * hours, hours) for rate in TENS for hours in DIGITS)),
+    "draw_volume": _even((10, 20, 30, 40, 50, 60, 80, 100), DIGITS),
+    # mL to infuse, hours; the result is 10 to 100 mL/h
+    "pump_rate": Kind(quotient, tuple((rate * h, h) for rate in TENS for h in DIGITS if _familiar(rate, h))),
     # mg in a dose, doses in a day
-    "daily_total": _times(product, (2, 3, 4, 5, 6, 8, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100), (2, 3, 4, 6)),
+    "daily_total": _times(product, (*TENS, 200, 300, 400, 500, 600, 800), (3, 4, 5, 6)),
     # mL in the bottle, mL used in a day
-    "supply_days": _even((5, 10, 20, 30, 40, 50, 60, 80), DIGITS),
+    "supply_days": _even((10, 20, 30, 40, 50, 60, 80, 100), DIGITS),
     # mL in, mL out; always more in than out
-    "balance": _without_borrow(range(200, 1000, 50), range(100, 900, 50)),
+    "balance": Kind(difference, tuple((a * 100, b * 100) for a in range(2, 13) for b in range(1, min(a, 10)))),
     # per cent (g per 100 mL), mL
-    "percent": _times(grams, (2, 3, 4, 5, 6, 8, 10, 20), range(200, 1000, 100)),
+    "percent": _times(grams, (1, 2, 3, 4, 5, 6, 8, 10, 20), range(200, 1000, 100)),
 }
 
 

@@ -11,14 +11,14 @@ JOINTS = {"so": ", so ", "then": ", ", "check": "Check: {check}."}
 WORDING: dict[str, tuple[tuple[str, ...], str, str]] = {
     "weight_dose": (
         (
-            "A patient weighs {a} kg. The order is {b} mg/kg. What is the dose in mg?",
-            "The order reads {b} mg/kg for a patient of {a} kg. How many mg do you give?",
-            "Your patient weighs {a} kg and is to get {b} mg/kg once. How many mg is that?",
-            "Dose: {b} mg/kg. Body weight: {a} kg. How many mg is a single dose?",
-            "How many mg does a patient of {a} kg receive at {b} mg/kg?",
+            "A patient weighs {a} kg. The order is {b} mg/kg, the vial has 10 mg/mL. How many mL do you give?",
+            "The order reads {b} mg/kg for a patient of {a} kg. How many mL of 10 mg/mL is that?",
+            "Your patient weighs {a} kg and is to get {b} mg/kg. What volume of a 10 mg/mL solution do you need?",
+            "Dose: {b} mg/kg. Body weight: {a} kg. Solution: 10 mg/mL. How many mL is a single dose?",
+            "How many mL of a 10 mg/mL syrup does a patient of {a} kg receive at {b} mg/kg?",
         ),
         "{a} kg, {b} mg/kg. {steps}. {check}",
-        "Give {r} mg.",
+        "Give {r} mL.",
     ),
     "tablets": (
         (

@@ -11,14 +11,14 @@ JOINTS = {"so": "，所以 ", "then": "，", "check": "核对：{check}。"}
 WORDING: dict[str, tuple[tuple[str, ...], str, str]] = {
     "weight_dose": (
         (
-            "患者体重 {a} kg，医嘱 {b} mg/kg，单次给药多少 mg？",
-            "按 {b} mg/kg 给药，患者体重 {a} kg，应给多少 mg？",
-            "体重 {a} kg 的患者，单次剂量为 {b} mg/kg，一次用多少 mg？",
-            "医嘱：{b} mg/kg，用一次。体重：{a} kg。请算出剂量。",
-            "某药每次 {b} mg/kg，{a} kg 的患者一次需要多少 mg？",
+            "患者体重 {a} kg，医嘱 {b} mg/kg，药液浓度 10 mg/mL，单次给药多少 mL？",
+            "按 {b} mg/kg 给药，患者体重 {a} kg，应给 10 mg/mL 的药液多少 mL？",
+            "体重 {a} kg 的患者，单次剂量为 {b} mg/kg，药液 10 mg/mL，一次用多少 mL？",
+            "医嘱：{b} mg/kg，用一次。体重：{a} kg。浓度：10 mg/mL。请算出用量。",
+            "某口服液 10 mg/mL，每次 {b} mg/kg，{a} kg 的患者一次需要多少 mL？",
         ),
         "{a} kg，{b} mg/kg。{steps}。{check}",
-        "应给 {r} mg。",
+        "应给 {r} mL。",
     ),
     "tablets": (
         (

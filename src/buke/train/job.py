@@ -20,6 +20,7 @@ import torch
 
 import buke
 from buke import hub, intake, prompt, runfolder
+from buke.checkpoint import Progress
 from buke.config import Settings, make, read_toml, to_toml
 from buke.model import RECOMPUTE_FROM, Model
 from buke.model import load as load_model
@@ -31,6 +32,7 @@ from buke.words import Refusal, language, t
 
 LENGTH = 4096  # tokens; the longest record where the user says nothing
 SCORINGS = 10  # of the held-out part in a run, about
+HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
 
 
@@ -52,7 +54,7 @@ class Job:
         """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded."""
         if self.resumed:
             self.loop.resume()
-            self._forget_after(self.loop.progress.step)
+            self._forget_after(self.loop.progress)
         finished = False
         try:
             for event in self.loop.events():
@@ -79,10 +81,10 @@ class Job:
         elif isinstance(event, HeldOut):
             runfolder.append_line(self.run / runfolder.EVAL, event)
 
-    def _forget_after(self, step: int) -> None:
-        """Drop the lines a crash left after the checkpoint; those steps are taken again."""
-        for name in (runfolder.STEPS, runfolder.EVAL):
-            lines = [line for line in runfolder.read_lines(self.run / name) if line["step"] <= step]
+    def _forget_after(self, progress: Progress) -> None:
+        """Drop the lines a crash left after the checkpoint; those steps and scorings are done again."""
+        for name, last in ((runfolder.STEPS, progress.step), (runfolder.EVAL, progress.scored)):
+            lines = [line for line in runfolder.read_lines(self.run / name) if line["step"] <= last]
             runfolder.write_lines(self.run / name, lines)
 
     def _finish(self) -> None:
@@ -172,14 +174,20 @@ def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[
     """Fill in what follows from the model's config: the longest record and the learning rate."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = config.get("text_config", config)
-    reasons, found = dict(reasons), {}
+    reasons = dict(reasons)
+    found: dict[str, int | float] = {}
     places = int(config.get("max_position_embeddings") or LENGTH)
     if settings.length is None:
         found["length"] = min(LENGTH, places)
         reasons["length"] = t("train.why_length", places=places)
     elif settings.length > places:
-        raise Refusal(t("train.too_long", length=settings.length, places=places), t("train.too_long_hint", places=places))
+        raise Refusal(
+            t("train.too_long", length=settings.length, places=places), t("train.too_long_hint", places=places)
+        )
     if settings.learning_rate is None:
+        if "hidden_size" not in config:
+            missing = t("hub.no_key", name=folder / "config.json", key="hidden_size")
+            raise Refusal(missing, t("model.architecture_hint"))
         width = int(config["hidden_size"])
         found["learning_rate"] = learning_rate_for(width)
         reasons["learning_rate"] = t("train.why_rate", width=width)
@@ -230,7 +238,9 @@ def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intak
         records = [record for record in apart.records if record.source in sources]
         asked = {record.question for record in records}
         learn = [record for record in usable if record.question not in asked]
-        leaks = [Finding(r.source, "held_out", t("train.leak"), t("train.leak_hint")) for r in usable if r.question in asked]
+        leaks = [
+            Finding(r.source, "held_out", t("train.leak"), t("train.leak_hint")) for r in usable if r.question in asked
+        ]
         findings += [*more, *leaks]
     if not learn:
         raise Refusal(t("train.none_left"), t("train.none_left_hint"), tuple(str(f) for f in findings[:20]))
@@ -240,7 +250,9 @@ def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intak
 
 
 def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:
-    encoded, left_out = prompt.build(spoken, read.records, int(settings.length or LENGTH), settings.overlong == "shorten")
+    encoded, left_out = prompt.build(
+        spoken, read.records, int(settings.length or LENGTH), settings.overlong == "shorten"
+    )
     return encoded, [*read.findings, *left_out]
 
 
@@ -264,7 +276,9 @@ def _data(read: intake.Intake, parts: Parts) -> dict[str, Any]:
             "learned": sum(example.learned for example in parts.train),
             "longest": lengths[-1],
             "median": int(statistics.median(lengths)),
-            "histogram": [[top, sum(top - width < n <= top for n in lengths)] for top in range(width, width * 17, width)],
+            "histogram": [
+                [top, sum(top - width < n <= top for n in lengths)] for top in range(width, width * 17, width)
+            ],
         },
         "end_learned": sum(example.learn[-1] for example in examples),
     }
@@ -284,14 +298,18 @@ def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, sp
             "architecture": type(model.base).__name__,
             "parameters": model.parameters,
             "precision": model.precision,
-            "sha256": {path.name: _sha256(path) for path in sorted(folder.glob("*")) if path.suffix in (".safetensors", ".json")},
+            "sha256": {path.name: _sha256(path) for path in sorted(folder.glob("*")) if path.suffix in HASHED},
         },
         "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files],
-        "prompt": {"fingerprint": spoken.fingerprint, "template": spoken.template, "end_token": spoken.tokens.decode([spoken.end])},
+        "prompt": {
+            "fingerprint": spoken.fingerprint,
+            "template": spoken.template,
+            "end_token": spoken.tokens.decode([spoken.end]),
+        },
         "language": language(),
         "started": _now(),
         "finished": None,
-    }  # fmt: skip
+    }
 
 
 def _machine(model: Model) -> dict[str, Any]:
@@ -306,7 +324,12 @@ def _machine(model: Model) -> dict[str, Any]:
 
 
 def _write_start(
-    run: Path, settings: Settings, reasons: dict[str, str], data: dict[str, Any], notes: dict[str, Any], held: list[Record]
+    run: Path,
+    settings: Settings,
+    reasons: dict[str, str],
+    data: dict[str, Any],
+    notes: dict[str, Any],
+    held: list[Record],
 ) -> None:
     runfolder.write_text(run / runfolder.RUN_TOML, to_toml(settings, reasons))
     runfolder.write_json(run / runfolder.DATA, data)

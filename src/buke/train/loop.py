@@ -84,29 +84,41 @@ class Loop:
     def events(self) -> Iterator[Event]:
         """Everything that happens, in order. Stopping the iteration between two events loses nothing after ``save``."""
         s, p = self.settings, self.progress
-        if p.step == 0 and self.held_out:
-            yield self._score()
+        first = p.step
         batches = steps(
             self.train, batch=s.batch, accumulation=s.accumulation, epochs=s.epochs, seed=s.seed,
-            row_tokens=self.row_tokens, first=p.step, rank=self.ranks.index, ranks=self.ranks.count,
+            row_tokens=self.row_tokens, first=first, rank=self.ranks.index, ranks=self.ranks.count,
         )  # fmt: skip
-        for step_rows in batches:
-            yield self._step(step_rows)
-            if p.skipped_in_a_row == SKIPS_ALLOWED:
-                yield Stopped(p.step, t("train.not_finite", count=SKIPS_ALLOWED))
-                break
-            due = p.step == self.steps or p.step % int(s.eval_every or 1) == 0
-            if due and self.held_out:
+        while True:
+            if self._scoring_due():
                 yield self._score()
-            if p.step < self.steps and p.step % int(s.save_every or 1) == 0 and self.ranks.index == 0:
-                yield self.save()
-            if s.patience and p.waited >= s.patience and p.step < self.steps:
-                yield Stopped(p.step, t("train.early", count=p.waited))
+            if stopped := self._stopped():
+                yield stopped
                 break
+            if first < p.step < self.steps and p.step % int(s.save_every or 1) == 0 and self.ranks.index == 0:
+                yield self.save()
+            if (step_rows := next(batches, None)) is None:
+                break
+            yield self._step(step_rows)
         if not self.held_out:
             self.best, p.best_step = self.model.adapter_state(), p.step
         if not self.best:
             raise Refusal(t("train.never_finite"), t("train.never_finite_hint"))
+
+    def _scoring_due(self) -> bool:
+        """Whether the held-out part is to be scored now. Asked again on resuming, so that no scoring is left out."""
+        p = self.progress
+        due = p.step == self.steps or p.step % int(self.settings.eval_every or 1) == 0
+        return bool(self.held_out) and due and p.scored < p.step and p.skipped_in_a_row < SKIPS_ALLOWED
+
+    def _stopped(self) -> Stopped | None:
+        """Why the run ends here, where it ends before its last step."""
+        patience, p = self.settings.patience, self.progress
+        if p.skipped_in_a_row == SKIPS_ALLOWED:
+            return Stopped(p.step, t("train.not_finite", count=SKIPS_ALLOWED))
+        if patience and p.waited >= patience and p.step < self.steps:
+            return Stopped(p.step, t("train.early", count=p.waited))
+        return None
 
     def _step(self, step_rows: list[Row]) -> Step:
         s, p = self.settings, self.progress
@@ -132,15 +144,18 @@ class Loop:
         sums = held_out_losses(self.model, self.held_out, self.row_tokens)
         total, tokens = sum(loss for loss, _ in sums), sum(count for _, count in sums)
         p, loss = self.progress, total / max(tokens, 1)
+        p.scored = p.step
         if p.step == 0:
             self.base_losses = sums
-        best = p.best_loss is None or loss < p.best_loss  # a NaN is never better
+        best = math.isfinite(loss) and (p.best_loss is None or loss < p.best_loss)
         if best:
             p.best_loss, p.best_step, p.waited = loss, p.step, 0
             self.best, self.best_losses = self.model.adapter_state(), sums
         else:
             p.waited += 1
-        return HeldOut(p.step, total if math.isfinite(total) else None, tokens, self.chars, time.monotonic() - start, best)
+        return HeldOut(
+            p.step, total if math.isfinite(total) else None, tokens, self.chars, time.monotonic() - start, best
+        )
 
 
 def held_out_losses(model: Model, examples: Sequence[Example], row_tokens: int) -> list[tuple[float, int]]:

@@ -36,7 +36,7 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Outcome:
-    """loss_sum and grad_norm are None where they were not finite; then the step was not taken and ``fault`` says where."""
+    """loss_sum and grad_norm are None where not finite; then the step was not taken and ``fault`` says where."""
 
     loss_sum: float | None
     tokens: int
@@ -65,6 +65,9 @@ def take_step(
         loss_sum += row_loss.detach().double().cpu()
         tokens += row_tokens
     totals = torch.tensor([float(loss_sum), float(tokens)], dtype=torch.float64)
+    if ranks.count > 1:  # a process without a row in this step has to join in all the same
+        for p in parameters:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
     grads = [p.grad for p in parameters if p.grad is not None]
     ranks.sum([totals, *grads])
     total_loss, total_tokens = float(totals[0]), int(totals[1])

@@ -44,6 +44,11 @@ TEXTS = {
     "hint": ("hint", "提示"),
     "needs": ("{name} needs a value", "{name} 需要一个值"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
+    "resume_alone": (
+        "--resume goes on with the settings of the run; it takes no data and no other settings",
+        "--resume 沿用该运行的设置，不接受数据或其他设置",
+    ),
+    "resume_alone_hint": ("buke train --resume {run}, or start a new run", "buke train --resume {run}，或另开一次运行"),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),

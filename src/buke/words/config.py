@@ -11,6 +11,7 @@ TEXTS = {
     "less_than_equal": ("it has to be at most {le}", "必须不大于 {le}"),
     "literal_error": ("choose {expected}", "可选 {expected}"),
     "finite_number": ("it has to be a finite number", "必须是有限的数"),
+    "string_pattern_mismatch": ("it has to match {pattern}", "必须符合 {pattern}"),
     "int": ("it has to be a whole number", "必须是整数"),
     "float": ("it has to be a number", "必须是数字"),
     "bool": ("it has to be true or false", "必须是 true 或 false"),

@@ -78,8 +78,8 @@ TEXTS = {
         "{path}：这是 GGUF 模型，只供推理，不能训练。",
     ),
     "gguf_hint": (
-        "Take the original model it was made from, the one with .safetensors files; buke can export GGUF afterwards.",
-        "请换成它的原始模型（含 .safetensors 文件的那个）；训练之后可再导出 GGUF。",
+        "Take the original model it was made from, the one with .safetensors files.",
+        "请换成它的原始模型（含 .safetensors 文件的那个）。",
     ),
     "adapter": (
         "{path}: this is an adapter, not a base model.",

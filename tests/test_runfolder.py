@@ -1,0 +1,175 @@
+"""The run folder: names that can be runs, files that are whole or absent, lines that survive a crash."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from buke import runfolder, words
+from buke.records import Answer, Ending, Finding, HeldOut, Judged, Record, Severity, Step, Verdict
+from buke.words import Refusal
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    words.set_language("en")
+    yield
+    words.set_language("en")
+
+
+# --- names and places
+
+
+@pytest.mark.parametrize("name", ["a", "run-1", "补课 第一次", "v1.2+x", "_", "9" * 100])
+def test_a_run_is_made_and_found_by_name_and_by_path(name: str, tmp_path: Path) -> None:
+    run = runfolder.create(tmp_path / "deep" / "runs", name)
+    assert run == tmp_path / "deep" / "runs" / name
+    assert run.is_dir()
+    (run / runfolder.RUN_TOML).write_text("")
+    assert runfolder.find(tmp_path / "deep" / "runs", name) == run
+    assert runfolder.find(tmp_path / "elsewhere", str(run)) == run
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../up", "-x", ".hidden", "a\\b", "a.", "a ", "x" * 101, "a\nb", "a:b"])
+def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="cannot be the name of a run") as caught:
+        runfolder.create(tmp_path / "runs", name)
+    assert caught.value.hint
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_taken_name_is_refused_and_what_is_there_stays(tmp_path: Path) -> None:
+    run = runfolder.create(tmp_path, "a")
+    (run / "x").write_text("kept")
+    with pytest.raises(Refusal, match="exists already") as caught:
+        runfolder.create(tmp_path, "a")
+    assert "--name" in caught.value.hint
+    assert (run / "x").read_text() == "kept"
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    for runs in (tmp_path / "runs", tmp_path / "runs" / "below"):
+        with pytest.raises(Refusal, match=os.strerror(errno.ENOTDIR)) as caught:
+            runfolder.create(runs, "a")
+        assert "--runs" in caught.value.hint
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of folders as POSIX has them")
+@pytest.mark.skipif(ROOT, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        with pytest.raises(Refusal, match=os.strerror(errno.EACCES)):
+            runfolder.create(tmp_path / "runs", "a")
+    finally:
+        tmp_path.chmod(stat.S_IRWXU)
+
+
+def test_runs_are_listed_newest_first_and_an_unknown_one_names_them(tmp_path: Path) -> None:
+    for age, name in enumerate(("old", "middle", "new")):
+        run = runfolder.create(tmp_path, name)
+        (run / runfolder.RUN_TOML).write_text("")
+        os.utime(run / runfolder.RUN_TOML, (1000 + age, 1000 + age))
+    (tmp_path / "no-run").mkdir()
+    assert [run.name for run in runfolder.runs_in(tmp_path)] == ["new", "middle", "old"]
+    assert runfolder.runs_in(tmp_path / "nowhere") == []
+    with pytest.raises(Refusal, match="there is no such run") as caught:
+        runfolder.find(tmp_path, "nwe")
+    assert caught.value.hint == "runs here: new, middle, old"
+
+
+# --- files
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f.json"
+    runfolder.write_json(path, {"a": 1})
+
+    def broken(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", broken)
+        with pytest.raises(OSError, match="full"):
+            runfolder.write_json(path, {"a": 2})
+    assert runfolder.read_json(path) == {"a": 1}
+    assert os.listdir(tmp_path) == ["f.json"]  # no part is left behind
+
+
+def test_a_number_that_is_none_is_never_written_as_one(tmp_path: Path) -> None:
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            runfolder.write_json(tmp_path / "f.json", {"loss": value})
+        with pytest.raises(ValueError, match="JSON"):
+            runfolder.append_line(tmp_path / "f.jsonl", [value])
+    assert not (tmp_path / "f.json").exists()
+    runfolder.append_line(tmp_path / "f.jsonl", {"loss": None})
+    assert runfolder.read_lines(tmp_path / "f.jsonl") == [{"loss": None}]
+
+
+def test_a_last_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    for number in range(3):
+        runfolder.append_line(path, {"step": number})
+    with open(path, "a", encoding="utf-8") as file:
+        file.write('{"step": 3, "los')
+    assert [line["step"] for line in runfolder.read_lines(path)] == [0, 1, 2]
+    path.write_text('{"step": 0')
+    assert runfolder.read_lines(path) == []
+    assert runfolder.read_lines(tmp_path / "none") == []
+    assert runfolder.read_json(tmp_path / "none") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+HALF = st.text(st.characters(codec=None), max_size=4)  # lone surrogates among them
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(values=st.lists(JSON | HALF, max_size=4))
+def test_lines_come_back_as_they_went(values: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    runfolder.write_lines(path, values)
+    assert runfolder.read_lines(path) == values
+    path.unlink()
+    for value in values:
+        runfolder.append_line(path, value)
+    assert runfolder.read_lines(path) == values
+    for value in values:
+        runfolder.write_json(path, value)
+        assert runfolder.read_json(path) == value
+
+
+def test_what_travels_is_written_in_plain_json(tmp_path: Path) -> None:
+    answer = Answer("id", "t", "a", Ending.STOPPED, True, False, 3, 4, 0.5)
+    judged = Judged(answer, Verdict.NO_ANSWER, False, 0.5, None, 7)
+    record = Record.make("问", "思", "答", "f:1")
+    step = Step(1, 0.5, None, 9, 20, 1e-4, None, 0.1, "why")
+    values = [judged, record, step, Finding("f:1", "k", "m", severity=Severity.WARNING), {"path": tmp_path, "t": (1, 2)}]
+    runfolder.write_lines(tmp_path / "x.jsonl", values)
+    text = (tmp_path / "x.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines[0]["answer"]["ending"] == "stopped"
+    assert (lines[0]["verdict"], lines[0]["held_out_loss_sum"]) == ("no_answer", None)
+    assert Record(**lines[1]) == record
+    assert "问" in text
+    assert Step(**lines[2]) == step
+    assert lines[3]["severity"] == "warning"
+    assert lines[4] == {"path": str(tmp_path), "t": [1, 2]}
+    assert HeldOut(0, 6.0, 3, 9, 0.1).loss == 2.0
+    assert step.loss is None
