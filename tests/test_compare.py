@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import lessons, tiny_folder, write_lessons
 
 from buke import compare, prompt, runfolder, words
 from buke.cli import run as buke
@@ -20,12 +19,13 @@ from buke.model import load
 from buke.records import Answer, Ending, Judged, Record, Verdict
 from buke.train.loop import held_out_losses
 from buke.words import Refusal
+from tiny import lessons, tiny_folder, write_lessons
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
 PROMISED = {
-    "right", "wrong", "no_answer", "unscored", "closed", "looped", "stopped", "thought_tokens_mean", "answer_tokens_mean",
-    "held_out_loss",
+    "right", "wrong", "no_answer", "unscored", "closed", "looped", "stopped", "thought_tokens_mean",
+    "answer_tokens_mean", "held_out_loss",
 }  # fmt: skip
 BESIDES = {"seconds_mean", "tone_mean"}
 
@@ -44,7 +44,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tiny_folder(there / "base")
     data = write_lessons(there / "lessons.jsonl", 60)
     line = f"train {data} --model {base} --runs {there}/runs --name run --epochs 6 --learning-rate 0.03 --batch 4"
-    assert buke([*line.split(), "--thought-budget", "24", "--answer-budget", "16", "--questions", "5", "--lang", "en"]) == 0
+    assert (
+        buke([*line.split(), "--thought-budget", "24", "--answer-budget", "16", "--questions", "5", "--lang", "en"])
+        == 0
+    )
     return there / "runs" / "run"
 
 
@@ -171,7 +174,9 @@ def test_a_file_of_ones_own_grades_only_where_it_is_named(
 
 
 def judged(verdict: Verdict, loss: float | None = 2.0, tokens: int = 4, thought: int = 10) -> Judged:
-    return Judged(Answer("x", "t", "a", Ending.STOPPED, True, False, thought, 6, 0.5), verdict, False, 0.25, loss, tokens)
+    return Judged(
+        Answer("x", "t", "a", Ending.STOPPED, True, False, thought, 6, 0.5), verdict, False, 0.25, loss, tokens
+    )
 
 
 def test_a_side_is_summed_up_in_counts_and_means() -> None:
@@ -247,4 +252,6 @@ def test_a_damaged_or_foreign_adapter_is_refused(copy: Path) -> None:
 
 
 def test_a_change_that_does_not_hold_is_refused_under_its_flag(copy: Path) -> None:
-    assert refused(copy, {"thought_budget": "0"}).details == ("--thought-budget: '0' does not hold: it has to be at least 1",)
+    assert refused(copy, {"thought_budget": "0"}).details == (
+        "--thought-budget: '0' does not hold: it has to be at least 1",
+    )

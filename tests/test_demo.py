@@ -137,7 +137,7 @@ def test_quantities_are_plausible_at_the_bedside() -> None:
         "pump_rate": (10, 150),
         "daily_total": (1, 4000),
         "supply_days": (1, 31),
-        "balance": (1, 999),
+        "balance": (1, 1100),
         "percent": (1, 200),
     }
     for kind, (low, high) in limits.items():

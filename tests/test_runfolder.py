@@ -41,7 +41,9 @@ def test_a_run_is_made_and_found_by_name_and_by_path(name: str, tmp_path: Path) 
     assert runfolder.find(tmp_path / "elsewhere", str(run)) == run
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../up", "-x", ".hidden", "a\\b", "a.", "a ", "x" * 101, "a\nb", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../up", "-x", ".hidden", "a\\b", "a.", "a ", "x" * 101, "a\nb", "a:b"]
+)
 def test_a_name_that_is_no_folder_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be the name of a run") as caught:
         runfolder.create(tmp_path / "runs", name)
@@ -133,14 +135,18 @@ def test_a_last_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
 HALF = st.text(st.characters(codec=None), max_size=4)  # lone surrogates among them
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(values=st.lists(JSON | HALF, max_size=4))
 def test_lines_come_back_as_they_went(values: list[Any], tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
@@ -160,7 +166,13 @@ def test_what_travels_is_written_in_plain_json(tmp_path: Path) -> None:
     judged = Judged(answer, Verdict.NO_ANSWER, False, 0.5, None, 7)
     record = Record.make("问", "思", "答", "f:1")
     step = Step(1, 0.5, None, 9, 20, 1e-4, None, 0.1, "why")
-    values = [judged, record, step, Finding("f:1", "k", "m", severity=Severity.WARNING), {"path": tmp_path, "t": (1, 2)}]
+    values = [
+        judged,
+        record,
+        step,
+        Finding("f:1", "k", "m", severity=Severity.WARNING),
+        {"path": tmp_path, "t": (1, 2)},
+    ]
     runfolder.write_lines(tmp_path / "x.jsonl", values)
     text = (tmp_path / "x.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]

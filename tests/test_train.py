@@ -15,7 +15,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tiny import lessons, tiny_folder, write_lessons
 
 from buke import intake, prompt, runfolder, words
 from buke.config import make
@@ -27,6 +26,7 @@ from buke.train.job import Job, learning_rate_for
 from buke.train.loop import Loop, Saved, Stopped
 from buke.train.step import rate_at
 from buke.words import Refusal
+from tiny import lessons, tiny_folder, write_lessons
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
@@ -69,11 +69,15 @@ def take_up(job: Job) -> Job:
 
 def steps_of(job: Job) -> list[dict[str, Any]]:
     """steps.jsonl without the time each step took."""
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in runfolder.read_lines(job.run / runfolder.STEPS)]
+    return [
+        {k: v for k, v in line.items() if k != "seconds"} for line in runfolder.read_lines(job.run / runfolder.STEPS)
+    ]
 
 
 def scores_of(job: Job) -> list[dict[str, Any]]:
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in runfolder.read_lines(job.run / runfolder.EVAL)]
+    return [
+        {k: v for k, v in line.items() if k != "seconds"} for line in runfolder.read_lines(job.run / runfolder.EVAL)
+    ]
 
 
 def adapter_of(job: Job) -> bytes:
@@ -241,7 +245,9 @@ def test_three_in_a_row_stop_the_run_with_the_best_adapter_kept(
     assert all(torch.equal(state[name], kept[name]) for name in kept)
 
 
-def test_without_any_finite_score_there_is_no_adapter(start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_finite_score_there_is_no_adapter(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = start()
     poison(monkeypatch, {example.source for example in (*job.loop.train, *job.loop.held_out)})
     with pytest.raises(Refusal, match="no step gave a finite loss"):
@@ -316,10 +322,10 @@ def test_the_shapes_of_the_learning_rate() -> None:
     assert rate_at(0, 1, 1.0, "cosine", 0.05) > 0  # even where every step is warm-up
 
 
-@given(
-    steps=st.integers(1, 500), warmup=st.floats(0, 0.99), schedule=st.sampled_from(["cosine", "linear", "constant"])
-)
-def test_the_learning_rate_rises_then_falls_and_never_leaves_its_range(steps: int, warmup: float, schedule: str) -> None:
+@given(steps=st.integers(1, 500), warmup=st.floats(0, 0.99), schedule=st.sampled_from(["cosine", "linear", "constant"]))
+def test_the_learning_rate_rises_then_falls_and_never_leaves_its_range(
+    steps: int, warmup: float, schedule: str
+) -> None:
     rates = [rate_at(step, steps, 1.0, schedule, warmup) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
@@ -336,9 +342,7 @@ def test_the_computed_learning_rate_falls_with_the_width() -> None:
 # --- before the first step
 
 
-def test_at_least_twenty_are_held_out_of_two_hundred(
-    base: Path, tmp_path: Path, start: Callable[..., Job]
-) -> None:
+def test_at_least_twenty_are_held_out_of_two_hundred(base: Path, tmp_path: Path, start: Callable[..., Job]) -> None:
     job = start(data=[str(write_lessons(tmp_path / "many.jsonl", 200))])
     read = runfolder.read_json(job.run / runfolder.DATA)
     assert (read["read"], read["kept"], read["train"], read["held_out"]) == (200, 200, 180, 20)

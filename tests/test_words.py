@@ -142,9 +142,7 @@ def test_the_language_in_force_decides() -> None:
         ({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}, "zh"),  # empty is as good as not set
     ],
 )
-def test_the_language_of_the_machine(
-    variables: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_language_of_the_machine(variables: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -155,9 +153,7 @@ def test_the_language_of_the_machine(
 @pytest.mark.parametrize(
     ("name", "language"), [("Chinese (Simplified)_China", "zh"), ("zh_CN", "zh"), ("en_GB", "en"), (None, "en")]
 )
-def test_without_variables_the_locale_decides(
-    name: str | None, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_variables_the_locale_decides(name: str | None, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(locale, "getlocale", lambda: (name, None))

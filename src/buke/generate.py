@@ -115,9 +115,11 @@ class Course:
             self.decided = True
 
     def _in_thought(self, prompt: Prompt, sampling: Sampling) -> None:
-        if prompt.close_text.strip() in prompt.tokens.decode(self.thought[-TAIL:]):
-            self.opened, self.closed = False, not self.forced
-        elif len(self.thought) >= sampling.thought_budget and not self.forced:
+        if self.forced:
+            self.opened = bool(self.queue)  # all of what closes a thought belongs to it
+        elif prompt.close_text.strip() in prompt.tokens.decode(self.thought[-TAIL:]):
+            self.opened, self.closed = False, True
+        elif len(self.thought) >= sampling.thought_budget:
             if sampling.ask_answer:
                 self.queue, self.forced = list(prompt.close_ids), True
             else:

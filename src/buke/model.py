@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -198,7 +200,9 @@ class Model:
             task_type="CAUSAL_LM",
         )
         config.base_model_name_or_path = str(self.folder.resolve())
-        self.peft = get_peft_model(self.base, config)
+        with warnings.catch_warnings():  # PEFT asks transformers by a name that transformers is giving up
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            self.peft = get_peft_model(self.base, config)
         for module in self.base.modules():
             if isinstance(module, PeftLinear):
                 _fuse(module)
@@ -206,7 +210,8 @@ class Model:
 
     def recompute(self) -> None:
         """Compute each layer's activations again in the backward pass instead of keeping them."""
-        self.base.gradient_checkpointing_enable({"use_reentrant": False})
+        newer = getattr(self.base, "activation_checkpointing_enable", None)
+        (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name."""
@@ -246,7 +251,7 @@ def load(folder: Path, settings: Settings) -> Model:
             str(folder), dtype=PRECISIONS[precision], attn_implementation="eager", local_files_only=True,
             use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise Refusal(
             t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
         ) from None

@@ -22,7 +22,7 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 
 def step_count(count: int, per_step: int, epochs: float) -> int:
     """Optimizer steps in a run of ``epochs`` passes over ``count`` examples."""
-    return max(1, math.ceil(count * epochs / per_step - 1e-9))
+    return math.ceil(max(round(count * epochs), 1) / per_step)
 
 
 def rows(examples: Sequence[Example], batch: int, row_tokens: int) -> list[Row]:

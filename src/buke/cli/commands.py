@@ -14,7 +14,7 @@ from buke.cli import flags
 from buke.cli.flags import Common, settings_from, with_settings
 from buke.words import Refusal, t
 
-LESSONS = 400  # of the demo; tried on two cores, see docs/log.md
+LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
 def app(common: Common) -> typer.Typer:
@@ -57,7 +57,7 @@ def _demo(common: Common) -> Any:
     def demo(
         name: Annotated[str, typer.Option(help=t("cli.demo_name"))] = "",
         seed: Annotated[int, typer.Option(help=t("cli.demo_seed"), min=0)] = 0,
-        lessons: Annotated[int, typer.Option(help=t("cli.demo_lessons"), min=16, max=450)] = LESSONS,
+        lessons: Annotated[int, typer.Option(help=t("cli.demo_lessons"), min=16, max=1500)] = LESSONS,
         questions: Annotated[int, typer.Option(help=t("cli.demo_questions"), min=1, max=200)] = 40,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
     ) -> None:

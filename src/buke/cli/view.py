@@ -19,7 +19,7 @@ from buke.words import t
 
 SMOOTH = 0.9  # weight of the past in the smoothed loss
 CURVE_LINES = 12
-REDRAWS_A_SECOND = 4
+REDRAWS_A_SECOND = 2
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -133,6 +133,7 @@ class LiveView(View):
         self.console = Console(stderr=True)
         self.live: Live | None = None
         self.bar: Progress | None = None
+        self.drawn: tuple[tuple[int, ...], Text] = ((), Text(""))  # the curve, and what it was drawn from
 
     def say(self, text: str) -> None:
         self.console.print(Text(text))
@@ -178,8 +179,16 @@ class LiveView(View):
         parts: list[Any] = [self.bar] if self.bar else []
         if self.figures.step or self.figures.held_out:
             parts.append(Text(self.figures.line(), style="dim"))
-            parts.append(curve(self.figures, self.console.width, min(CURVE_LINES, self.console.height - 6)))
+            parts.append(self._curve())
         return Group(*parts)
+
+    def _curve(self) -> Text:
+        """The curve, drawn anew only when a step, a scoring or the terminal's size has changed it."""
+        width, height = self.console.width, min(CURVE_LINES, self.console.height - 6)
+        state = (self.figures.step, len(self.figures.held_out), width, height)
+        if self.drawn[0] != state:
+            self.drawn = state, curve(self.figures, width, height)
+        return self.drawn[1]
 
 
 def curve(figures: Figures, width: int, height: int) -> Text:
@@ -188,19 +197,27 @@ def curve(figures: Figures, width: int, height: int) -> Text:
         return Text("")
     import plotext
 
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.plotsize(min(width, 100), height)
-    plotext.plot(
-        *map(list, zip(*figures.smoothed, strict=True)), marker="braille", label=t("cli.curve_train"), color="cyan"
-    )
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")  # the terminal's own colours
+    figure.plot_size(min(width, 100), height)
+    train = figure.signal(*_columns(figures.smoothed), marker=plotext.marker("braille", "cyan"))
+    figure.draw(train.lines().label(t("cli.curve_train")))
     if figures.held_out:
-        plotext.plot(*map(list, zip(*figures.held_out, strict=True)), marker="braille", color="orange")
-        plotext.scatter(
-            *map(list, zip(*figures.held_out, strict=True)), marker="o", label=t("cli.curve_held_out"), color="orange"
-        )
-    plotext.xlim(0, figures.steps)
-    return Text.from_ansi(plotext.build())
+        columns = _columns(figures.held_out)
+        figure.draw(figure.signal(*columns, marker=plotext.marker("braille", "orange")).lines())
+        dots = figure.signal(*columns, marker=plotext.marker("●", "orange"))
+        figure.draw(dots.label(t("cli.curve_held_out")))
+    places = sorted({round(figures.steps * part / 5) for part in range(6)})
+    figure.ruler("x").lim(0, figures.steps)
+    figure.ruler("x").ticks(places, [str(place) for place in places])
+    top = max(loss for _, loss in [*figures.smoothed, *figures.held_out])
+    figure.legend(x=figures.steps, y=top, ha="right", relative=True)
+    return Text.from_ansi(figure.build().string())
+
+
+def _columns(pairs: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [x for x, _ in pairs], [y for _, y in pairs]
 
 
 def view_for(log_every: int = 1) -> View:

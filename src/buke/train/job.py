@@ -55,15 +55,10 @@ class Job:
         if self.resumed:
             self.loop.resume()
             self._forget_after(self.loop.progress)
-        finished = False
-        try:
-            for event in self.loop.events():
-                self._record(event)
-                yield event
-            finished = True
-        finally:
-            if finished:
-                self._finish()
+        for event in self.loop.events():
+            self._record(event)
+            yield event
+        self._finish()
 
     def save(self) -> Saved:
         """Write a checkpoint now, for an interrupted run."""
@@ -130,7 +125,7 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     notes = _manifest(settings, [*read.files, *(apart.files if apart else [])], model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
-        _write_start(run, settings, reasons, _data(read, parts), notes, parts.records)
+        _write_start(run, settings, reasons, _data([read, apart] if apart else [read], parts), notes, parts.records)
         resumed = False
     else:
         notes, resumed = _same(run, notes), True
@@ -256,15 +251,15 @@ def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[li
     return encoded, [*read.findings, *left_out]
 
 
-def _data(read: intake.Intake, parts: Parts) -> dict[str, Any]:
+def _data(reads: list[intake.Intake], parts: Parts) -> dict[str, Any]:
     """data.json: what was read, what was kept, what is learned."""
     examples = [*parts.train, *parts.held_out]
     lengths = sorted(map(len, examples))
     errors = [f for f in parts.findings if f.severity is Severity.ERROR or f.kind == "duplicate"]
     width = -(-lengths[-1] // 16)
     return {
-        "files": read.files,
-        "read": read.read,
+        "files": [file for read in reads for file in read.files],
+        "read": sum(read.read for read in reads),
         "kept": len(examples),
         "dropped": errors,
         "warnings": [f for f in parts.findings if f not in errors],
