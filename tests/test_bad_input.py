@@ -17,8 +17,6 @@ from buke import runfolder, words
 from buke.cli import run
 from tiny import lessons, tiny_folder, write_lessons
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
 LANGUAGES = {"en": ("error: ", "hint: "), "zh": ("错误: ", "提示: ")}
 
 

@@ -21,8 +21,6 @@ from buke.train.loop import held_out_losses
 from buke.words import Refusal
 from tiny import lessons, tiny_folder, write_lessons
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
 PROMISED = {
     "right", "wrong", "no_answer", "unscored", "closed", "looped", "stopped", "thought_tokens_mean",
     "answer_tokens_mean", "held_out_loss",

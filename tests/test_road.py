@@ -23,8 +23,6 @@ from buke.compare import answers_in
 from buke.config import make, read_toml
 from tiny import tiny_folder, write_lessons
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "adapter/adapter_model.safetensors"
 FILES = {

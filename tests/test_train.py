@@ -28,8 +28,6 @@ from buke.train.step import rate_at
 from buke.words import Refusal
 from tiny import lessons, tiny_folder, write_lessons
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS: dict[str, Any] = {
     "device": "cpu", "batch": 4, "accumulation": 2, "epochs": 2.5, "dropout": 0.1, "learning_rate": 1e-2, "seed": 3,

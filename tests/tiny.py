@@ -1,4 +1,4 @@
-"""A tiny model folder, made on the spot: real transformers architectures with random weights, a real byte-level tokenizer.
+"""A tiny model folder, made on the spot: real architectures with random weights, a real byte-level tokenizer.
 
 A stand-in for unit tests: it learns nothing worth knowing, but it is loaded, trained and asked like any other.
 """
@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 torch.set_num_threads(1)  # for matrices this small, threads only wait for each other
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 R1_2025_01 = (
@@ -36,7 +37,8 @@ def tiny_folder(path: Path, kind: str = "llama", template: str = "chatml", **con
     path.mkdir(parents=True, exist_ok=True)
     eos = "<|im_end|>" if template == "chatml" else "<|end|>"
     _tokenizer(think=template != "chatml").save(str(path / "tokenizer.json"))
-    settings = {"bos_token": "<|begin|>", "eos_token": eos, "pad_token": eos, "chat_template": TEMPLATES[template]}
+    settings = {"bos_token": "<|begin|>", "eos_token": eos, "pad_token": eos}
+    settings["chat_template"] = TEMPLATES[template]
     (path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     vocabulary = Tokenizer.from_file(str(path / "tokenizer.json")).get_vocab_size()
     shape = {
@@ -55,8 +57,9 @@ def _tokenizer(think: bool) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
     if think:

@@ -3,8 +3,8 @@
 A lesson is a kind of problem, its numbers and one of the kind's phrasings. The numbers stand in ``KINDS``, one table a
 kind; the sentences in ``lessons_en`` and ``lessons_zh``. The sums are few on purpose: a small model that learns from
 some hundred lessons has to meet each of them several times. Nearly all are products of two one-digit numbers, one of
-them at most five, with zeros put back afterwards (``5 * 6 = 30, so 50 * 6 = 300``). Drugs have no names, because a dose belongs to a drug and
-these numbers are chosen for their arithmetic: the lessons teach sums, not prescribing.
+them at most five, with zeros put back afterwards (``5 * 6 = 30, so 50 * 6 = 300``). Drugs have no names, because a
+dose belongs to a drug and these numbers are chosen for their arithmetic: the lessons teach sums, not prescribing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import locale
 import os
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 LANGUAGES = ("en", "zh")
@@ -51,7 +51,7 @@ def language_from_environment() -> str:
     return "zh" if name.startswith(("zh", "chinese")) else "en"
 
 
-@lru_cache(maxsize=None)
+@cache
 def catalogue(room: str) -> dict[str, tuple[str, str]]:
     """The texts of one room: ``key -> (English, Chinese)``."""
     texts: dict[str, tuple[str, str]] = importlib.import_module(f"buke.words.{room}").TEXTS
