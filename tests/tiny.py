@@ -43,7 +43,8 @@ def tiny_folder(path: Path, kind: str = "llama", template: str = "chatml", **con
     vocabulary = Tokenizer.from_file(str(path / "tokenizer.json")).get_vocab_size()
     shape = {
         "vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "tie_word_embeddings": False,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
+        "tie_word_embeddings": False,
     } | ({"head_dim": 8} if kind == "qwen3" else {}) | config  # fmt: skip
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape))
