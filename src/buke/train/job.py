@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -85,8 +86,13 @@ class Job:
     def _finish(self) -> None:
         if self.loop.ranks.index:
             return
-        self.model.save_adapter(self.run / runfolder.ADAPTER, self.adapter_notes(), self.loop.best)
-        self.model.load_adapter(self.run / runfolder.ADAPTER)
+        adapter = self.run / runfolder.ADAPTER
+        part = adapter.with_name(f".{adapter.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        self.model.save_adapter(part, self.adapter_notes(), self.loop.best)
+        shutil.rmtree(adapter, ignore_errors=True)
+        part.replace(adapter)  # a folder of this name is whole
+        self.model.load_adapter(adapter)
         p = self.loop.progress
         self.notes |= {
             "finished": _now(),
