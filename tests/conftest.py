@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("buke", deadline=None)  # a busy machine is not a fault of the code
+settings.load_profile("buke")
 
 
 class NetworkUsed(AssertionError):

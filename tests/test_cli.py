@@ -327,3 +327,10 @@ def test_figures_for_people() -> None:
     ]  # fmt: skip
     assert (number(None), number(1.23456), number(2.0, 1)) == ("-", "1.235", "2.0")
     assert flags.Common is Common
+
+
+def test_more_lessons_than_there_are_is_something_to_mend(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", "--lessons", "1500", "--questions", "200"]) == 2
+    printed = capsys.readouterr().err
+    assert "1500 lessons and 200 questions are more than there are" in printed
+    assert "hint:" in printed

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from buke import ROOMS
 from buke.cli import flags
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,13 +109,6 @@ def test_flags_in_the_documentation_exist(page: str) -> None:
 def test_each_readme_shows_the_demo_the_tests_and_training(readme: str) -> None:
     first = {tuple(arguments[:1]) for line in code(read(readme)) if (arguments := arguments_of(line))}
     assert {("demo",), ("test",), ("train",)} <= first
-
-
-@pytest.mark.parametrize("readme", READMES)
-def test_each_tree_is_the_list_of_rooms(readme: str) -> None:
-    block = re.search(r"^```\w*\nsrc/buke/\n(.*?)^```", read(readme), re.M | re.S)
-    assert block
-    assert [line.split()[0] for line in block.group(1).splitlines()] == list(ROOMS)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
@@ -15,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from buke import runfolder
 from buke.intake import Intake, read, split
 from buke.records import Record, Severity
 from buke.words import Refusal, catalogue, set_language
@@ -426,7 +426,6 @@ def test_bad_fields(tmp_path: Path, change: dict[str, Any], kind: str) -> None:
     intake = take(tmp_path, lines(GOOD, {**GOOD, "question": "other", **change}))
     assert seen(intake) == [(2, kind)]
     assert intake.findings[0].severity is Severity.ERROR
-    assert intake.dropped() == {kind: 1}
     assert len(intake.records) == 1
 
 
@@ -446,7 +445,6 @@ def test_duplicates_and_other_answers(tmp_path: Path) -> None:
     assert seen(intake) == [(2, "duplicate"), (3, "other_answer"), (4, "duplicate")]
     assert all(f.severity is Severity.WARNING and f"{tmp_path / 'd.jsonl'}:1" in f.message for f in intake.findings)
     assert [r.answer for r in intake.records] == ["A", "B"]
-    assert intake.dropped() == {"duplicate": 2}
 
 
 def test_duplicates_across_files_and_a_folder(tmp_path: Path) -> None:
@@ -522,16 +520,7 @@ def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:
 def test_an_unusable_file_beside_a_good_one_is_a_finding(tmp_path: Path) -> None:
     intake = read([write(tmp_path, "", "a.jsonl"), write(tmp_path, lines(GOOD), "b.jsonl")])
     assert len(intake.records) == 1
-    assert intake.dropped() == {"empty_file": 1}
-
-
-def test_summary_can_be_written(tmp_path: Path) -> None:
-    intake = take(tmp_path, lines(GOOD, GOOD, "{"))
-    runfolder.write_json(tmp_path / "data.json", intake.summary())
-    back = runfolder.read_json(tmp_path / "data.json")
-    assert (back["read"], back["kept"], back["dropped"]) == (3, 1, {"duplicate": 1, "truncated": 1})
-    assert back["files"][0]["shape"] == "fields"
-    assert len(back["files"][0]["sha256"]) == 64
+    assert [f.kind for f in intake.findings] == ["empty_file"]
 
 
 def test_the_catalogue_has_the_same_values_in_both_languages(tmp_path: Path) -> None:
@@ -619,7 +608,8 @@ def test_other_shapes() -> None:
     tools = read([shared("other-shapes/reason_tool_use_demo_50.jsonl")])
     assert 10 < len(tools.records) < 30
     assert all(r.thought and r.system for r in tools.records)
-    assert tools.dropped()["tool_use"] + tools.dropped()["think_tag"] + len(tools.records) == 50
+    kinds = Counter(finding.kind for finding in tools.findings)
+    assert kinds["tool_use"] + kinds["think_tag"] + len(tools.records) == 50
 
 
 @pytest.mark.parametrize("name", ["alpaca_en_demo.json", "alpaca_zh_demo.json"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -255,6 +256,48 @@ def test_no_template_and_no_end_are_refused(copy: Callable[..., Path]) -> None:
     with pytest.raises(Refusal):
         room.load(copy(chat_template=bare, eos_token=None))
     assert room.load(copy(chat_template=bare)).end == 5  # what the tokenizer itself calls its end
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("tokenizer.json", b"{", "cannot be read"),
+        ("tokenizer.json", b"\xff", "cannot be read"),
+        ("tokenizer.json", b"[]", "not a JSON object"),
+        ("tokenizer.json", b'{"model": {}}', "not a tokenizer"),
+        ("tokenizer.json", b"", "cannot be read"),
+        ("tokenizer_config.json", b"{", "cannot be read"),
+        ("tokenizer_config.json", b"\xff", "cannot be read"),
+        ("tokenizer_config.json", b"null", "not a JSON object"),
+        ("generation_config.json", b"{", "cannot be read"),
+        ("generation_config.json", b"[2]", "not a JSON object"),
+        ("generation_config.json", b'{"eos_token_id": "end"}', "eos_token_id is 'end'"),
+        ("generation_config.json", b'{"eos_token_id": [2, null]}', "eos_token_id is"),
+    ],
+)
+def test_a_damaged_file_of_the_model_is_refused_by_name(
+    copy: Callable[..., Path], name: str, content: bytes, said: str
+) -> None:
+    folder = copy()
+    room.load(folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(Refusal, match=f"{re.escape(str(folder / name))}: .*{said}") as caught:
+        room.load(folder)
+    assert caught.value.hint
+
+
+def test_a_missing_tokenizer_is_refused_by_name(copy: Callable[..., Path]) -> None:
+    folder = copy()
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(Refusal, match=r"tokenizer\.json: cannot be read"):
+        room.load(folder)
+
+
+@pytest.mark.parametrize("eos", [None, "<|nowhere|>"])
+def test_the_tutorials_text_needs_an_end_token(copy: Callable[..., Path], eos: str | None) -> None:
+    with pytest.raises(Refusal, match=r"tokenizer_config\.json: the tokenizer has no end token") as caught:
+        room.load(copy(eos_token=eos), tutorial=100)
+    assert "eos_token" in caught.value.hint
 
 
 def test_where_the_template_comes_from(copy: Callable[..., Path]) -> None:

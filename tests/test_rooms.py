@@ -99,12 +99,11 @@ def test_the_command_line_names_nothing_heavy_at_module_level() -> None:
         assert not names & SLOW_TO_IMPORT, path
 
 
-def test_the_tree_in_the_readme_is_the_list_of_rooms() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("README.md is not written yet")
-    block = re.search(r"^```[^\n]*\nsrc/buke/[^\n]*\n(.*?)^```", readme.read_text(encoding="utf-8"), re.M | re.S)
-    assert block, "README.md has no code block that starts with src/buke/"
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_tree_in_the_readme_is_the_list_of_rooms(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    block = re.search(r"^```[^\n]*\nsrc/buke/[^\n]*\n(.*?)^```", text, re.M | re.S)
+    assert block, f"{readme} has no code block that starts with src/buke/"
     lines = [line for line in block.group(1).splitlines() if line.strip()]
     depth = min(len(line) - len(line.lstrip(" │├└─")) for line in lines)
     found = [re.match(r"([a-z_]+)(?:/|\.py)?(?:\s|$)", line[depth:]) for line in lines]

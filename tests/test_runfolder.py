@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -132,6 +133,31 @@ def test_a_last_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert runfolder.read_lines(path) == []
     assert runfolder.read_lines(tmp_path / "none") == []
     assert runfolder.read_json(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[" * 100_000])
+def test_a_damaged_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(Refusal, match=r"manifest\.json: the file is damaged: .") as caught:
+        runfolder.read_json(path)
+    assert caught.value.hint
+
+
+def test_a_damaged_line_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    path.write_bytes(b'{"step": 1}\n\n{"step"\n{"step": 3}\n')
+    with pytest.raises(Refusal, match=r"steps\.jsonl:3: the file is damaged"):
+        runfolder.read_lines(path)
+    path.write_bytes(b'{"step": "\xff"}\n')
+    with pytest.raises(Refusal, match=r"steps\.jsonl: the file is damaged"):
+        runfolder.read_lines(path)
+
+
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000  # more than one block
+    (tmp_path / "x").write_bytes(content)
+    assert runfolder.sha256_of(tmp_path / "x") == hashlib.sha256(content).hexdigest()
 
 
 JSON = st.recursive(

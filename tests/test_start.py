@@ -328,6 +328,7 @@ def test_every_text_is_there_twice_with_the_same_names() -> None:
         assert english_text, key
         assert chinese_text, key
         assert set(re.findall(r"{\w+}", english_text)) == set(re.findall(r"{\w+}", chinese_text)), key
+        assert not re.search(r"[,;()]|:(?!//)", chinese_text), key  # Chinese has signs of its own
 
 
 @pytest.mark.parametrize(
@@ -366,12 +367,60 @@ def test_the_line_in_a_terminal_is_rewritten_and_fits(monkeypatch: pytest.Monkey
         (["demo"], ["-m", "buke", "demo"]),
         (["train", "my data.jsonl"], ["-m", "buke", "train", "my data.jsonl"]),
         ([], ["-m", "buke", "--help"]),
+        (["--lang", "zh", "test", "-q"], ["-m", "pytest", "-q"]),
+        (["--lang=zh", "--runs", "r", "test"], ["-m", "pytest"]),
+        (["--runs", "test", "demo"], ["-m", "buke", "--runs", "test", "demo"]),
+        (["--lang"], ["-m", "buke", "--lang"]),
     ],
 )
 def test_words_go_where_they_belong(arguments: list[str], tail: list[str]) -> None:
     words = start.command(arguments, Path("python"))
     assert words[0] == "python"
     assert words[-len(tail) :] == tail
+
+
+@pytest.mark.parametrize(
+    ("script", "system", "expected"),
+    [
+        ("start.py", "posix", "python3 start.py"),
+        ("../my tools/start.py", "posix", "python3 '../my tools/start.py'"),
+        ("start.py", "nt", "py start.py"),
+        ("my tools\\start.py", "nt", 'py "my tools\\start.py"'),
+    ],
+)
+def test_hints_can_name_what_the_user_types(script: str, system: str, expected: str) -> None:
+    assert start.typed(script, system) == expected
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(["demo"], "python3 start.py"), (["--lang", "en", "test"], None)])
+def test_buke_is_told_what_the_user_typed(
+    arguments: list[str], told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BUKE_COMMAND", "from outside")
+    monkeypatch.setattr(os, "name", "posix")
+    monkeypatch.setattr(sys, "argv", ["start.py", *arguments])
+    monkeypatch.setattr(start, "set_up", lambda *_, test: asked.append(test))
+    monkeypatch.setattr(start, "run", lambda words: 0)
+    assert start.main() == 0
+    assert asked == [told is None]
+    assert os.environ.get("BUKE_COMMAND") == told
+
+
+def test_a_python_newer_than_pytorch_is_told_before_the_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "requirements.txt").write_text("")
+    monkeypatch.setattr(start, "make_venv", stop)
+    for newest, told in (((3, 9), True), (sys.version_info[:2], False)):
+        monkeypatch.setattr(start, "NEWEST", newest)
+        with pytest.raises(KeyboardInterrupt):
+            start.set_up(tmp_path, tmp_path / ".venv", test=False)
+        assert ("is newer than the 3.9" in capsys.readouterr().err) is told
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 7])

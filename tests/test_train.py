@@ -22,9 +22,10 @@ from buke.model import Model, load
 from buke.records import Example, HeldOut, Row, Step
 from buke.train import job as jobs
 from buke.train import loop as loops
+from buke.train import step as step_module
 from buke.train.job import Job, learning_rate_for
 from buke.train.loop import Loop, Saved, Stopped
-from buke.train.step import rate_at
+from buke.train.step import Ranks, rate_at, take_step
 from buke.words import Refusal
 from tiny import lessons, tiny_folder, write_lessons
 
@@ -99,7 +100,9 @@ def test_a_run_learns_and_writes_down_what_happened(start: Callable[..., Job]) -
     assert steps[-1].epoch == pytest.approx(6)
     assert all(step.grad_norm and step.tokens < step.all_tokens for step in steps)
     manifest = runfolder.read_json(job.run / runfolder.MANIFEST)
-    assert manifest["finished"]
+    assert manifest["finished"] is None  # not before it was asked what it was to be asked
+    job.finish()
+    assert runfolder.read_json(job.run / runfolder.MANIFEST)["finished"]
     assert manifest["result"]["steps"] == job.loop.steps
     notes = json.loads((job.run / runfolder.ADAPTER / "buke.json").read_text(encoding="utf-8"))
     assert notes["prompt"]["fingerprint"] == job.prompt.fingerprint
@@ -168,8 +171,41 @@ def test_the_newest_two_checkpoints_are_kept(start: Callable[..., Job]) -> None:
 def test_a_finished_run_is_not_taken_up(start: Callable[..., Job]) -> None:
     job = start(epochs=1)
     list(job.events())
+    job.finish()
     with pytest.raises(Refusal, match="this run is finished"):
         take_up(job)
+
+
+def test_a_run_that_was_trained_but_not_asked_is_taken_up_without_training_again(start: Callable[..., Job]) -> None:
+    job = start(epochs=1)
+    list(job.events())
+    again = take_up(job)
+    assert list(again.events()) == []
+    learned = again.model.adapter_state()
+    assert any(bool(tensor.any()) for name, tensor in learned.items() if "lora_B" in name)
+    assert all(torch.equal(learned[name], tensor) for name, tensor in job.model.adapter_state().items())
+
+
+def test_a_json_array_on_one_line_teaches_each_of_its_records(start: Callable[..., Job], tmp_path: Path) -> None:
+    data = tmp_path / "array.json"
+    data.write_text(json.dumps(lessons(40)), encoding="utf-8")
+    job = start(data=[str(data)])
+    taught = {example.id for example in job.loop.train}
+    scored = [example.id for example in job.loop.held_out]
+    assert len(taught) == len(job.loop.train) == 36
+    assert scored == [record.id for record in job.held_out]
+    assert not taught & set(scored)
+
+
+def test_the_end_token_is_counted_where_it_follows_the_answer(start: Callable[..., Job]) -> None:
+    assert runfolder.read_json(start("chat").run / runfolder.DATA)["end_learned"] == 40
+    tutorial = start("tutorial", recipe="tutorial", length=64)
+    assert runfolder.read_json(tutorial.run / runfolder.DATA)["end_learned"] == 0
+
+
+def test_thought_and_answer_are_kept_within_the_models_places(start: Callable[..., Job]) -> None:
+    settings = start(thought_budget=2000, answer_budget=2000).settings
+    assert (settings.thought_budget, settings.answer_budget) == (256, 128)
 
 
 def test_a_run_whose_data_changed_is_not_taken_up(start: Callable[..., Job], tmp_path: Path) -> None:
@@ -227,6 +263,50 @@ def test_a_step_that_is_not_finite_is_left_out_and_names_its_record(
     assert not any(line["loss_sum"] == 0 for line in steps_of(job))
     state = load_file(job.run / runfolder.ADAPTER / WEIGHTS)
     assert all(bool(tensor.isfinite().all()) for tensor in state.values())
+
+
+def test_a_gradient_that_is_not_finite_names_its_record(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start()
+    bad = job.loop.train[3]
+    whole = Model.loss_sum
+
+    def loss_sum(self: Model, row: Row) -> tuple[torch.Tensor, int]:
+        loss, tokens = whole(self, row)
+        if loss.requires_grad and bad in row.examples:
+            loss.register_hook(lambda grad: grad * math.inf)
+        return loss, tokens
+
+    monkeypatch.setattr(Model, "loss_sum", loss_sum)
+    job.model.base.train()
+    outcome = take_step(job.model, [Row(tuple(job.loop.train[:8]))], job.loop.optimizer, 1.0, Ranks())
+    assert outcome.loss_sum is not None
+    assert (outcome.grad_norm, outcome.fault) == (None, bad)
+
+
+def test_a_loss_scale_changes_nothing_and_is_halved_until_nothing_overflows(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, scaled = start("plain", dropout=0.0), start("scaled", dropout=0.0)
+    rows = [Row(tuple(plain.loop.train[:4])), Row(tuple(plain.loop.train[4:8]))]
+    gradients = step_module._gradients
+
+    def overflowing(model: Model, rows: Sequence[Row], factor: float) -> torch.Tensor:
+        loss = gradients(model, rows, factor)
+        if factor * sum(model.targets(row) for row in rows) > 1024:
+            for parameter in model.trained().values():
+                parameter.grad = torch.full_like(parameter, math.inf)
+        return loss
+
+    without = take_step(plain.model, rows, plain.loop.optimizer, 1.0, Ranks())
+    monkeypatch.setattr(step_module, "_gradients", overflowing)
+    with_scale = take_step(scaled.model, rows, scaled.loop.optimizer, 1.0, Ranks(), scale=65536.0)
+    assert with_scale.taken
+    assert with_scale.scale == 1024
+    assert with_scale.grad_norm == pytest.approx(without.grad_norm, rel=1e-5)
+    for name, tensor in plain.model.adapter_state().items():
+        torch.testing.assert_close(scaled.model.adapter_state()[name], tensor, atol=1e-6, rtol=1e-5)
 
 
 def test_three_in_a_row_stop_the_run_with_the_best_adapter_kept(

@@ -8,10 +8,14 @@ import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from buke import words
+from buke.cli.commands import app
+from buke.cli.flags import Common
 from buke.words import LANGUAGES, Refusal, catalogue, t
 
 PACKAGE = Path(words.__file__).resolve().parents[1]
@@ -22,7 +26,8 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("BUKE_COMMAND", raising=False)
     words.set_language("en")
     yield
     words.set_language("en")
@@ -87,7 +92,7 @@ def test_every_key_asked_for_exists_and_is_given_its_values() -> None:
             if key not in known:
                 wrong.append(f"{path.name}:{line}: {key} is in no catalogue")
                 continue
-            given = {keyword.arg for keyword in call.keywords}
+            given = {"buke", *(keyword.arg for keyword in call.keywords)}  # the command is always given
             if None not in given and (missing := places(known[key][0]) - given):
                 wrong.append(f"{path.name}:{line}: {key} is not given {sorted(missing)}")
     assert not wrong, "\n".join(wrong)
@@ -117,6 +122,39 @@ def test_an_unknown_key_is_a_fault_and_values_are_filled_in() -> None:
     with pytest.raises(KeyError):
         t("runfolder.exists")
     assert t("runfolder.exists", run="x{0}") == "x{0}: a run of this name exists already"
+
+
+def test_a_hint_names_the_command_as_the_user_types_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert t("intake.no_paths_hint") == "name a file: buke train records.jsonl"
+    monkeypatch.setenv("BUKE_COMMAND", "python3 start.py")
+    assert t("intake.no_paths_hint") == "name a file: python3 start.py train records.jsonl"
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command of buke's with its options, and under "" those of all of them."""
+    top: Any = typer.main.get_command(app(Common()))
+    options = {
+        name: {option for given in command.params for option in (*given.opts, *given.secondary_opts)}
+        for name, command in {"buke": top, **top.commands}.items()
+    }
+    return {**options, "": set().union(*options.values(), {"--help", "--runs", "--lang"})}
+
+
+def test_every_flag_and_command_in_a_text_exists() -> None:
+    known, wrong, flags, called = commands(), [], 0, 0
+    for key, pair in keys().items():
+        for text in pair:
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text):
+                flags += 1
+                if flag not in known[""]:
+                    wrong.append(f"{key}: there is no {flag}")
+            for name in re.findall(r"\{buke\} ([a-z]+)", text):
+                called += 1
+                if name not in known:
+                    wrong.append(f"{key}: there is no command {name}")
+    assert not wrong, "\n".join(wrong)
+    assert flags > 20  # the reader above does find them
+    assert called > 4
 
 
 def test_the_language_in_force_decides() -> None:

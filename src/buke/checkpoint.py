@@ -7,7 +7,6 @@ whole.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from buke.runfolder import CHECKPOINTS, write_json
+from buke.runfolder import CHECKPOINTS, sha256_of, write_json
 from buke.words import Refusal, t
 
 STATE = "state.json"
@@ -39,6 +38,7 @@ class Progress:
     waited: int = 0  # scorings since the best
     skipped_in_a_row: int = 0
     seconds: float = 0.0  # of training so far
+    scale: float = 1.0  # of the loss; more than 1 in half precision only
 
 
 def save(
@@ -61,7 +61,7 @@ def save(
     state = {
         "progress": progress,
         "random": {name: base64.b64encode(bytes(value.numpy())).decode() for name, value in _random_states().items()},
-        "sha256": {path.name: _sha256(path) for path in sorted(part.iterdir())},
+        "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
     }
     write_json(part / STATE, state)
     shutil.rmtree(folder, ignore_errors=True)
@@ -99,7 +99,7 @@ def _whole(folder: Path) -> dict[str, Any] | None:
     """state.json of a checkpoint all of whose files are as they were written; None for a damaged one."""
     try:
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        same = all(_sha256(folder / name) == digest for name, digest in state["sha256"].items())
+        same = all(sha256_of(folder / name) == digest for name, digest in state["sha256"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return state if same else None
@@ -148,11 +148,3 @@ def _set_random_state(name: str, state: Tensor) -> None:
 def _steps(run: Path) -> list[Path]:
     """Checkpoints of a run that were finished, the oldest first."""
     return sorted(path.parent for path in (run / CHECKPOINTS).glob(f"[0-9]*/{STATE}"))
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
-from buke.words import LANGUAGES, Refusal, language, t
+from buke.words import Refusal, language, t
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -404,6 +404,3 @@ def _toml_value(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-assert set(LANGUAGES) == {"en", "zh"}

@@ -1,4 +1,4 @@
-"""Room `kernels`: the dear computations of a step, each followed by the plain twin that says what it means.
+"""Room `kernels`: the costly computations of a step, each followed by the plain twin that says what it means.
 
 Axes: N learned tokens, T tokens of a row, V vocabulary, D model width, H query heads, K key heads, E width of a head,
 I and O inputs and outputs of a linear layer, R rank.

@@ -132,6 +132,10 @@ class Model:
         )
         return out.last_hidden_state[0]  # type: ignore[no-any-return]
 
+    def targets(self, row: Row) -> int:
+        """How many tokens of a row its loss counts."""
+        return len(_learned(row)[0])
+
     def loss_sum(self, row: Row) -> tuple[Tensor, int]:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
@@ -189,6 +193,8 @@ class Model:
 
     def add_adapter(self, settings: Settings) -> None:
         """Put a new LoRA adapter on the base, its start drawn from the seed. Raises Refusal for unknown targets."""
+        if settings.bias != "none" and self.precision == "fp16":
+            raise Refusal(t("model.fp16_bias"), t("model.fp16_bias_hint"))
         torch.manual_seed(settings.seed)
         config = LoraConfig(
             r=settings.rank,

@@ -1,9 +1,9 @@
 """Room `prompt`: Record <-> token ids, and the mask of what is learned.
 
-The only place that knows `<think>`, BOS and end tokens. Training, scoring, preview and generation all get their ids
-here. Ids are built from parts: the chat template is rendered once around placeholders, and the user's text is encoded
-by a tokenizer that knows no control tokens. So a template that deletes thoughts cannot delete them here, and a question
-that contains ``<|im_end|>`` stays text.
+The only place that decides how `<think>`, BOS and end tokens become ids. Training, scoring, preview and generation all
+get their ids here. Ids are built from parts: the chat template is rendered once around placeholders, and the user's
+text is encoded by a tokenizer that knows no control tokens. So a template that deletes thoughts cannot delete them
+here, and a question that contains ``<|im_end|>`` stays text.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from buke.records import Example, Finding, Record
+from buke.records import CLOSE, OPEN, Example, Finding, Record
 from buke.words import Refusal, t
 
-OPEN, CLOSE = "<think>", "</think>"
 QUESTION, SYSTEM, REPLY = "\ue000question\ue001", "\ue000system\ue001", "\ue000reply\ue001"
 ROUND_TRIP = (
     "患者头痛 3 天，伴恶心。",
@@ -38,16 +37,19 @@ class Tokens:
     """A model folder's tokenizer, read with `tokenizers` directly (libraries above it have corrupted R1's ids)."""
 
     def __init__(self, folder: Path) -> None:
-        self.text = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        self.full = Tokenizer.from_str(self.text)
+        """Raises Refusal naming the file that is missing, damaged, or no tokenizer."""
+        path, self.config_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
+        self.text, parts = _json_object(path)
+        try:
+            self.full = Tokenizer.from_str(self.text)
+            self.control = {token["content"]: int(token["id"]) for token in parts.get("added_tokens", [])}
+            parts |= {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
+            self.plain = Tokenizer.from_str(json.dumps(parts))
+        except Exception as error:  # the library raises bare Exception for what it cannot read
+            raise Refusal(t("prompt.no_tokenizer", path=path, why=error), t("prompt.file_hint")) from None
         self.full.no_padding()
         self.full.no_truncation()
-        parts = json.loads(self.text)
-        self.control = {token["content"]: int(token["id"]) for token in parts.get("added_tokens", [])}
-        parts["added_tokens"], parts["post_processor"], parts["padding"], parts["truncation"] = [], None, None, None
-        self.plain = Tokenizer.from_str(json.dumps(parts))
-        config = folder / "tokenizer_config.json"
-        self.config: dict[str, Any] = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        self.config = _json_object(self.config_path)[1] if self.config_path.is_file() else {}
 
     def encode(self, text: str) -> list[int]:
         """Ids of text in which nothing is a control token."""
@@ -74,6 +76,19 @@ class Tokens:
 
                 problem = t("prompt.round_trip", folder=folder, text=text, back=back, version=tokenizers.__version__)
                 raise Refusal(problem, t("prompt.round_trip_hint"))
+
+
+def _json_object(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a model's JSON file and the object it holds. Raises Refusal naming the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refusal(t("prompt.file", path=path, why=why), t("prompt.file_hint")) from None
+    if not isinstance(found, dict):
+        raise Refusal(t("prompt.file_object", path=path), t("prompt.file_hint"))
+    return text, found
 
 
 @dataclass(frozen=True)
@@ -254,7 +269,11 @@ class TutorialPrompt(Prompt):
 
     @cached_property
     def end(self) -> int:
-        return self.tokens.control[str(self.tokens.named("eos_token"))]
+        """The tokenizer's own end token; the baseline has no other. Raises Refusal where there is none."""
+        eos = self.tokens.named("eos_token")
+        if eos not in self.tokens.control:
+            raise Refusal(t("prompt.no_eos", path=self.tokens.config_path, eos=eos), t("prompt.no_eos_hint"))
+        return self.tokens.control[str(eos)]
 
     @cached_property
     def close_ids(self) -> list[int]:
@@ -262,20 +281,32 @@ class TutorialPrompt(Prompt):
 
 
 def load(folder: Path, *, chat_template: str | None = None, system: str = "", tutorial: int | None = None) -> Prompt:
-    """The prompt of a model folder. tutorial: the length of the tutorial's text format, or None for the chat format."""
+    """The prompt of a model folder. tutorial: the length of the tutorial's text format, or None for the chat format.
+
+    Raises Refusal where a file of the folder is damaged, the template cannot be used, or there is no end token.
+    """
     tokens = Tokens(folder)
     tokens.check_round_trip(folder)
-    generation = folder / "generation_config.json"
-    eos = json.loads(generation.read_text(encoding="utf-8")).get("eos_token_id") if generation.is_file() else None
-    eos_ids = tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
+    eos_ids = _generation_eos(folder / "generation_config.json")
     template = _template(folder, tokens, chat_template)
     if tutorial:
-        return TutorialPrompt(tokens, template, system, eos_ids, length=tutorial)
+        baseline = TutorialPrompt(tokens, template, system, eos_ids, length=tutorial)
+        _ = baseline.end
+        return baseline
     if not template:
         raise Refusal(t("prompt.no_template", folder=folder), t("prompt.no_template_hint"))
     prompt = Prompt(tokens, template, system, eos_ids)
     _ = prompt.end, prompt.prompt_ids("?")
     return prompt
+
+
+def _generation_eos(path: Path) -> tuple[int, ...]:
+    """The end tokens that generation_config.json names; none where there is no such file. Raises Refusal."""
+    eos = _json_object(path)[1].get("eos_token_id") if path.is_file() else None
+    ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    if not all(type(value) is int for value in ids):
+        raise Refusal(t("prompt.bad_eos", path=path, value=eos), t("prompt.file_hint"))
+    return tuple(ids)
 
 
 def _template(folder: Path, tokens: Tokens, chosen: str | None) -> str:

@@ -1,6 +1,6 @@
 """Room `records`: the things that travel through the rooms, each with a name and a shape.
 
-line of a file -> Record -> Example -> Row -> Step -> Answer -> (Verdict, Measures)
+line of a file -> Record -> Example -> Row -> Step -> Answer -> Judged
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+
+OPEN, CLOSE = "<think>", "</think>"  # what stands around a thought, in the user's files and for the model
 
 
 class Ending(str, Enum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import re
@@ -101,16 +102,48 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file; None where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """A JSON file; None where there is none. Raises Refusal naming a damaged one."""
+    return _parse(_read(path), str(path)) if path.is_file() else None
 
 
 def read_lines(path: Path) -> list[Any]:
-    """The values of a JSON Lines file; [] where there is none. A last line cut off by a crash is left out."""
+    """The values of a JSON Lines file; [] where there is none. A last line cut off by a crash is left out.
+
+    Raises Refusal naming file and line where any other line is damaged.
+    """
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].split("\n") if line.strip()]
+    text = _read(path)
+    lines = enumerate(text[: text.rfind("\n") + 1].split("\n"), start=1)
+    return [_parse(line, f"{path}:{number}") for number, line in lines if line.strip()]
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises Refusal where it cannot be read or is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        why = error.strerror or str(error)
+    except UnicodeDecodeError as error:
+        why = str(error)
+    raise Refusal(t("runfolder.damaged", place=path, why=why), t("runfolder.damaged_hint"))
+
+
+def _parse(text: str, place: str) -> Any:
+    """A value of JSON. Raises Refusal naming its place where it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(t("runfolder.damaged", place=place, why=error), t("runfolder.damaged_hint")) from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli import flags
 from buke.cli.flags import Common, settings_from, with_settings
 from buke.words import Refusal, t
 
+NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
 LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
@@ -32,7 +32,7 @@ def app(common: Common) -> typer.Typer:
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
     )
     made.command("report", help=t("cli.report"))(_report(common))
-    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), ("data",)))
+    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), NOT_FOR_SHOW))
     made.command("runs", help=t("cli.runs"))(_runs(common))
     return made
 
@@ -117,12 +117,13 @@ def _report(common: Common) -> Any:
 def _show(common: Common) -> Any:
     def show(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"))],
+        recipe: Annotated[str, typer.Option(help=t("cli.show_recipe"))] = "buke",
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.show_json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli.show import show_records
 
-        settings, _ = settings_from(given, {"data": data})
+        settings, _ = settings_from(given | {"recipe": recipe}, {"data": data})
         show_records(settings, as_json)
 
     return show
@@ -133,22 +134,32 @@ def _runs(common: Common) -> Any:
         from buke import runfolder
 
         for folder in runfolder.runs_in(common.runs):
-            manifest = runfolder.read_json(folder / runfolder.MANIFEST) or {}
-            result = runfolder.read_json(folder / runfolder.COMPARISON) or {}
-            line = {
-                "run": str(folder),
-                "started": manifest.get("started"),
-                "finished": manifest.get("finished"),
-                "model": manifest.get("model", {}).get("name"),
-                "records": result.get("records"),
-                "right_before": result.get("before", {}).get("right"),
-                "right_after": result.get("after", {}).get("right"),
-            }
-            state = t("cli.run_finished") if line["finished"] else t("cli.run_unfinished")
-            print(json.dumps(line, ensure_ascii=False) if as_json else f"{folder}  {line['started'] or ''}  {state}")
-        sys.stdout.flush()
+            try:
+                print(_run_line(folder, as_json))
+            except Refusal as refusal:  # one damaged run hides none of the others
+                print(refusal.message, file=sys.stderr)
 
     return runs
 
 
-assert flags.Common is Common
+def _run_line(folder: Path, as_json: bool) -> str:
+    """One run for the list."""
+    from buke import runfolder
+
+    manifest, result = (
+        found if isinstance(found := runfolder.read_json(folder / name), dict) else {}
+        for name in (runfolder.MANIFEST, runfolder.COMPARISON)
+    )
+    line = {
+        "run": str(folder),
+        "started": manifest.get("started"),
+        "finished": manifest.get("finished"),
+        "model": manifest.get("model", {}).get("name"),
+        "records": result.get("records"),
+        "right_before": result.get("before", {}).get("right"),
+        "right_after": result.get("after", {}).get("right"),
+    }
+    if as_json:
+        return json.dumps(line, ensure_ascii=False)
+    state = t("cli.run_finished") if line["finished"] else t("cli.run_unfinished")
+    return f"{folder}  {line['started'] or ''}  {state}"

@@ -12,7 +12,7 @@ from buke.cli.view import view_for
 from buke.config import make
 from buke.demo.lessons import split, write_lessons
 from buke.train import job as jobs
-from buke.words import t
+from buke.words import Refusal, t
 
 SETTINGS: dict[str, Any] = {
     "model": "embedded",
@@ -33,16 +33,28 @@ def run_demo(runs: Path, name: str | None, seed: int, lessons: int, questions: i
     """Make the lessons, teach them, and say in plain words what changed."""
     view = view_for(10)
     view.say(t("cli.demo_intro"))
-    folder = hub.cache_folder() / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    learn, held_out = split(lessons, questions, "en", seed)
-    files = folder / f"lessons-{len(learn)}-{seed}.jsonl", folder / f"held-out-{questions}-{seed}.jsonl"
-    for file, part in zip(files, (learn, held_out), strict=True):
-        write_lessons(file, part)
-    given = SETTINGS | {"data": [str(files[0])], "held_out_file": str(files[1]), "questions": questions, "name": name}
+    files = _files(lessons, questions, seed)
+    given = SETTINGS | {"data": [str(files[0])], "held_out_file": str(files[1]), "questions": questions}
     given["name"] = name or jobs.stamped("demo")
     settings, reasons = make(given, dict.fromkeys(given, "demo"))
     job = jobs.prepare(settings, reasons, runs, view.say)
     result = road.walk(job, view)
     text = road.summary(job, result, runs) + "\n\n" + t("cli.demo_next")
     print(json.dumps(result, ensure_ascii=False) if as_json else text)
+
+
+def _files(count: int, questions: int, seed: int) -> tuple[Path, Path]:
+    """The lessons and the held-out problems as files in the cache."""
+    folder = hub.cache_folder() / "demo"
+    files = folder / f"lessons-{count}-{seed}.jsonl", folder / f"held-out-{questions}-{seed}.jsonl"
+    try:
+        parts = split(count, questions, "en", seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, part in zip(files, parts, strict=True):
+            write_lessons(file, part)
+    except ValueError:
+        too_many = t("cli.demo_too_many", lessons=count, questions=questions)
+        raise Refusal(too_many, t("cli.demo_too_many_hint")) from None
+    except OSError as error:
+        raise Refusal(t("hub.unwritable", target=folder, why=error.strerror), t("hub.unwritable_hint")) from None
+    return files

@@ -26,13 +26,15 @@ from buke.words import t
 class Interrupt:
     """Ctrl-C: the first asks for a stop between two steps, the second stops at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: View) -> None:
         self.asked = False
+        self.view = view
 
     def _on_signal(self, *_: Any) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        self.view.say(t("cli.stopping"))
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -47,9 +49,9 @@ class Interrupt:
 def train(runs: Path, given: tuple[Settings, dict[str, str]] | None, resume: str, as_json: bool) -> None:
     """``buke train``: a new run from settings, or an old one taken up again."""
     if given is None:
-        run = runfolder.find(runs, resume)
         view = view_for()
-        job = jobs.resume(run, runs, view.say)
+        job = jobs.resume(runfolder.find(runs, resume), runs, view.say)
+        view.log_every = job.settings.log_every
     else:
         view = view_for(given[0].log_every)
         compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
@@ -63,6 +65,9 @@ def walk(job: Job, view: View) -> dict[str, Any]:
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
     before = _before(job, judge, view)
+    if len(before) == len(job.held_out):  # the loop need not score the base again
+        known = [(j.held_out_loss_sum, j.held_out_tokens) for j in before]
+        job.loop.base_losses = [(loss, count) for loss, count in known if loss is not None]
     began = time.monotonic()
     _lessons(job, view)
     seconds = time.monotonic() - began
@@ -72,6 +77,7 @@ def walk(job: Job, view: View) -> dict[str, Any]:
         losses = job.loop.best_losses[: len(records)]
         after = _ask(job, records, judge, view, t("cli.asking_after"), adapter=True, losses=losses)
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
+    job.finish()
     result["manifest"] = job.notes["result"]
     report.write_curve(job.run)
     report.write_report(job.run)
@@ -97,7 +103,7 @@ def _introduce(job: Job, view: View) -> None:
     if len(left_out) > 10:
         view.say(t("cli.more_dropped", count=len(left_out) - 10, file=job.run / runfolder.DATA))
     where = f"{job.model.device.type} {job.model.precision}"
-    view.say(t("cli.model_line", name=job.settings.model, million=f"{job.model.parameters / 1e6:.0f}", where=where))
+    view.say(t("cli.model_line", name=job.settings.model, size=jobs.size(job.model.parameters), where=where))
 
 
 def _before(job: Job, judge: Grader, view: View) -> list[Judged]:
@@ -123,7 +129,7 @@ def _ask(
 
 def _lessons(job: Job, view: View) -> None:
     """Train, show, and on Ctrl-C save between two steps and leave with 130."""
-    interrupt = Interrupt()
+    interrupt = Interrupt(view)
     stopped: Stopped | None = None
     with interrupt.caught(), view.training(job.loop.steps, job.settings.epochs):
         for event in job.events():

@@ -48,6 +48,8 @@ def show_records(settings: Settings, as_json: bool) -> None:
             print(json.dumps(line))
         else:
             console.print(_title(example), _coloured(example, spoken), sep="\n")
+    if not as_json and not settings.limit:
+        print(t("cli.show_more", count=len(examples)), file=sys.stderr)
     for finding in [*read.findings, *left_out]:
         print(finding, file=sys.stderr)
 

@@ -122,7 +122,7 @@ class View:
         """Progress of the questions."""
         if time.monotonic() - self.told > 10:
             self.told = time.monotonic()
-            self.say(f"  {done}/{of}  {tokens} tokens")
+            self.say(f"  {done}/{of}  {t('cli.tokens', tokens=tokens)}")
 
 
 class LiveView(View):

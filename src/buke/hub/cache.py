@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -27,12 +26,3 @@ def cache_folder() -> Path:
         given = os.environ.get("XDG_CACHE_HOME", "")
         usual = given if os.path.isabs(given) else str(Path.home() / ".cache")
     return Path(usual) / "buke"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buke.hub.cache import Say, cache_folder, sha256_of, silent
-from buke.runfolder import read_json, write_json
+from buke.hub.cache import Say, cache_folder, silent
+from buke.runfolder import read_json, sha256_of, write_json
 from buke.words import Refusal, t
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def finished(target: Path) -> bool:
         marker = read_json(target / MARKER) or {}
         whole = marker["source"] == FILE_SHA256 and marker["recipe"] == RECIPE
         return whole and all(sha256_of(target / name) == digest for name, digest in marker["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (Refusal, OSError, KeyError, TypeError, AttributeError):
         return False
 
 

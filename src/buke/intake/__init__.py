@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from buke.intake.formats import Content, find, parse
 from buke.intake.shapes import KNOWN, Fields, Reading, Roles, ambiguities, record
@@ -46,21 +46,6 @@ class Intake:
     findings: list[Finding] = field(default_factory=list)
     files: list[FileInfo] = field(default_factory=list)
     read: int = 0
-
-    def dropped(self) -> dict[str, int]:
-        """How many findings of each kind kept something out; a record may have several."""
-        kinds = Counter(f.kind for f in self.findings if f.severity is Severity.ERROR or f.kind == "duplicate")
-        return dict(kinds.most_common())
-
-    def summary(self) -> dict[str, Any]:
-        """What data.json says about intake, ready for ``runfolder.write_json``."""
-        return {
-            "read": self.read,
-            "kept": len(self.records),
-            "dropped": self.dropped(),
-            "files": self.files,
-            "findings": self.findings,
-        }
 
 
 def read(

@@ -12,10 +12,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from buke.intake.formats import DIALOGUES, Raw, find, normal
-from buke.records import Finding, Record, Severity
+from buke.records import CLOSE, OPEN, Finding, Record, Severity
 from buke.words import t
 
-OPEN, CLOSE = "<think>", "</think>"
 # For each role the names it goes by, normalised, the likeliest first.
 NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "instruction", "prompt", "input", "问题", "提问", "指令", "输入"),

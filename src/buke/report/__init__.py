@@ -46,7 +46,7 @@ def write_curve(run: Path) -> Path:
     _check(run)
     try:
         curve = read_curve(run)
-    except (OSError, *MALFORMED) as error:
+    except MALFORMED as error:
         raise Refusal(t("report.unreadable", file=run / STEPS, why=error)) from None
     temporary = run / f".{CURVE}.{os.getpid()}.part"
     try:

@@ -56,7 +56,7 @@ class Curve:
 def read_curve(run: Path) -> Curve:
     """The curve of a run folder; empty where no step was recorded.
 
-    Raises OSError, ValueError, TypeError or KeyError where a file does not have its form.
+    Raises Refusal for a damaged file; ValueError, TypeError or KeyError where a line does not have its form.
     """
     steps = {int(line["step"]): line for line in read_lines(run / STEPS)}  # after a resume the later line holds
     sums = [(step, _number(line["loss_sum"]), int(line["tokens"])) for step, line in sorted(steps.items())]

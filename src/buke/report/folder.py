@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from buke.runfolder import read_json, read_lines
-from buke.words import t
+from buke.words import Refusal, t
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, ZeroDivisionError)
 
@@ -36,8 +36,8 @@ class Folder:
         """What ``build`` makes, or in its place why it could not, naming the file the section rests on."""
         try:
             return {"absent": "", "view": build(self)}
-        except Absent as absent:
-            return {"absent": str(absent), "view": None}
+        except (Absent, Refusal) as reason:
+            return {"absent": str(reason), "view": None}
         except MALFORMED:
             return {"absent": t("report.unfit", file=name), "view": None}
 
@@ -47,6 +47,6 @@ class Folder:
                 raise Absent(t("report.absent", file=name))
             try:
                 self._read[name] = read(self.run / name)
-            except (OSError, ValueError, RecursionError) as error:
-                raise Absent(t("report.unreadable", file=name, why=error)) from None
+            except Refusal as refusal:
+                raise Absent(refusal.message) from None
         return self._read[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -28,6 +27,7 @@ from buke.model import load as load_model
 from buke.pack import step_count
 from buke.prompt import Prompt, TutorialPrompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
+from buke.runfolder import sha256_of
 from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
 
@@ -52,14 +52,20 @@ class Job:
     resumed: bool = False
 
     def events(self) -> Iterator[Event]:
-        """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded."""
+        """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded.
+
+        A resumed run that was trained already gives no events.
+        """
+        if "result" in self.notes:
+            self.model.load_adapter(self.run / runfolder.ADAPTER)
+            return
         if self.resumed:
             self.loop.resume()
             self._forget_after(self.loop.progress)
         for event in self.loop.events():
             self._record(event)
             yield event
-        self._finish()
+        self._keep()
 
     def save(self) -> Saved:
         """Write a checkpoint now, for an interrupted run."""
@@ -83,7 +89,7 @@ class Job:
             lines = [line for line in runfolder.read_lines(self.run / name) if line["step"] <= last]
             runfolder.write_lines(self.run / name, lines)
 
-    def _finish(self) -> None:
+    def _keep(self) -> None:
         if self.loop.ranks.index:
             return
         adapter = self.run / runfolder.ADAPTER
@@ -94,10 +100,14 @@ class Job:
         part.replace(adapter)  # a folder of this name is whole
         self.model.load_adapter(adapter)
         p = self.loop.progress
-        self.notes |= {
-            "finished": _now(),
-            "result": {"steps": p.step, "of": self.loop.steps, "best_step": p.best_step, "seconds": p.seconds},
-        }
+        self.notes["result"] = {
+            "steps": p.step, "of": self.loop.steps, "best_step": p.best_step, "seconds": p.seconds,
+        }  # fmt: skip
+        runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
+
+    def finish(self) -> None:
+        """Write the manifest for the last time: trained, and asked where it was to be asked."""
+        self.notes["finished"] = _now()
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
 
@@ -124,14 +134,16 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     model = load_model(folder, settings)
     if settings.recompute is None:
         settings = settings.model_copy(update={"recompute": model.parameters > RECOMPUTE_FROM})
-        reasons["recompute"] = t("train.why_recompute", billions=f"{model.parameters / 1e9:.2f}")
+        reasons["recompute"] = t("train.why_recompute", size=size(model.parameters))
     model.add_adapter(settings)
     if settings.recompute:
         model.recompute()
     notes = _manifest(settings, [*read.files, *(apart.files if apart else [])], model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
-        _write_start(run, settings, reasons, _data([read, apart] if apart else [read], parts), notes, parts.records)
+        _write_start(
+            run, settings, reasons, _data([read, apart] if apart else [read], parts, spoken), notes, parts.records
+        )
         resumed = False
     else:
         notes, resumed = _same(run, notes), True
@@ -185,6 +197,10 @@ def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[
         raise Refusal(
             t("train.too_long", length=settings.length, places=places), t("train.too_long_hint", places=places)
         )
+    for name, most in (("thought_budget", places // 2), ("answer_budget", places // 4)):
+        if getattr(settings, name) > most:  # prompt, thought and answer share the model's places
+            found[name] = most
+            reasons[name] = t("train.why_length", places=places)
     if settings.learning_rate is None:
         if "hidden_size" not in config:
             missing = t("hub.no_key", name=folder / "config.json", key="hidden_size")
@@ -228,15 +244,15 @@ class Parts:
 def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intake.Intake | None) -> Parts:
     """Encode the records and hold some out: those of a file of their own, or a share by content hash."""
     encoded, findings = _encode(settings, spoken, read)
-    by_source = {example.source: example for example in encoded}
-    usable = [record for record in read.records if record.source in by_source]
+    by_id = {example.id: example for example in encoded}  # not by source: a line may hold many records
+    usable = [record for record in read.records if record.id in by_id]
     if apart is None:
         learn, records = intake.split(usable, settings.held_out)
-        held_out = [by_source[record.source] for record in records]
+        held_out = [by_id[record.id] for record in records]
     else:
         held_out, more = _encode(settings, spoken, apart)
-        sources = {example.source for example in held_out}
-        records = [record for record in apart.records if record.source in sources]
+        ids = {example.id for example in held_out}
+        records = [record for record in apart.records if record.id in ids]
         asked = {record.question for record in records}
         learn = [record for record in usable if record.question not in asked]
         leaks = [
@@ -247,7 +263,7 @@ def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intak
         raise Refusal(t("train.none_left"), t("train.none_left_hint"), tuple(str(f) for f in findings[:20]))
     if isinstance(spoken, TutorialPrompt):  # its training rows are cut and padded; scoring takes the whole record
         held_out = [spoken.scored(record) for record in records]
-    return Parts([by_source[record.source] for record in learn], held_out, records, findings)
+    return Parts([by_id[record.id] for record in learn], held_out, records, findings)
 
 
 def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:
@@ -257,7 +273,7 @@ def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[li
     return encoded, [*read.findings, *left_out]
 
 
-def _data(reads: list[intake.Intake], parts: Parts) -> dict[str, Any]:
+def _data(reads: list[intake.Intake], parts: Parts, spoken: Prompt) -> dict[str, Any]:
     """data.json: what was read, what was kept, what is learned."""
     examples = [*parts.train, *parts.held_out]
     lengths = sorted(map(len, examples))
@@ -273,7 +289,7 @@ def _data(reads: list[intake.Intake], parts: Parts) -> dict[str, Any]:
         "held_out": len(parts.held_out),
         "held_out_ids": [example.id for example in parts.held_out],
         "tokens": {
-            "all": sum(lengths),
+            "all": sum(map(len, parts.train)),
             "learned": sum(example.learned for example in parts.train),
             "longest": lengths[-1],
             "median": int(statistics.median(lengths)),
@@ -281,8 +297,14 @@ def _data(reads: list[intake.Intake], parts: Parts) -> dict[str, Any]:
                 [top, sum(top - width < n <= top for n in lengths)] for top in range(width, width * 17, width)
             ],
         },
-        "end_learned": sum(example.learn[-1] for example in examples),
+        "end_learned": sum(_learns_to_end(example, spoken) for example in examples),
     }
+
+
+def _learns_to_end(example: Example, spoken: Prompt) -> bool:
+    """Whether the end token follows the answer and is learned there. Cut records and the tutorial's text have none."""
+    place = example.bounds[2]
+    return place < len(example) and example.ids[place] == spoken.end and example.learn[place]
 
 
 def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
@@ -299,7 +321,7 @@ def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, sp
             "architecture": type(model.base).__name__,
             "parameters": model.parameters,
             "precision": model.precision,
-            "sha256": {path.name: _sha256(path) for path in sorted(folder.glob("*")) if path.suffix in HASHED},
+            "sha256": {path.name: sha256_of(path) for path in sorted(folder.glob("*")) if path.suffix in HASHED},
         },
         "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files],
         "prompt": {
@@ -311,6 +333,11 @@ def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, sp
         "started": _now(),
         "finished": None,
     }
+
+
+def size(parameters: int) -> str:
+    """A count of parameters as people write it: 135M, 1.8B."""
+    return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.1f}B"
 
 
 def _machine(model: Model) -> dict[str, Any]:
@@ -367,11 +394,3 @@ def stamped(stem: str) -> str:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from buke import checkpoint
@@ -20,6 +19,7 @@ from buke.records import Example, HeldOut, Row, Step
 from buke.train.step import Outcome, Ranks, optimizer_for, rate_at, take_step
 from buke.words import Refusal, t
 
+FP16_SCALE = 65536.0  # of the loss at the start, in half precision
 SKIPS_ALLOWED = 3  # steps in a row that were not finite, before the run stops
 
 
@@ -60,15 +60,15 @@ class Loop:
     ranks: Ranks = field(default_factory=Ranks.joined)
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
-    base_losses: list[tuple[float, int]] = field(default_factory=list)  # of each held-out record, before the first step
-    best_losses: list[tuple[float, int]] = field(default_factory=list)  # and with the best adapter
+    base_losses: list[tuple[float, int]] = field(default_factory=list)  # of the base on held_out, where known already
+    best_losses: list[tuple[float, int]] = field(default_factory=list)  # of the best adapter on held_out
 
     def __post_init__(self) -> None:
         s = self.settings
         self.optimizer = optimizer_for(self.model.trained().values(), float(s.learning_rate or 0), s.weight_decay)
         self.steps = step_count(len(self.train), s.batch * s.accumulation, s.epochs)
-        fp16 = self.model.precision == "fp16"
-        self.scaler = torch.amp.GradScaler(self.model.device.type) if fp16 else None
+        if self.model.precision == "fp16":
+            self.progress.scale = FP16_SCALE
 
     def resume(self) -> None:
         """Take up the newest whole checkpoint of the run; start anew where it was stopped before the first."""
@@ -127,7 +127,8 @@ class Loop:
             group["lr"] = rate
         self.model.base.train()
         start = time.monotonic()
-        outcome = take_step(self.model, step_rows, self.optimizer, s.clip, self.ranks, self.scaler)
+        outcome = take_step(self.model, step_rows, self.optimizer, s.clip, self.ranks, p.scale)
+        p.scale = outcome.scale
         seconds = time.monotonic() - start
         p.step += 1
         p.seconds += seconds
@@ -141,12 +142,11 @@ class Loop:
     def _score(self) -> HeldOut:
         """Held-out loss; a better one makes this adapter the best."""
         start = time.monotonic()
-        sums = held_out_losses(self.model, self.held_out, self.row_tokens)
+        known = self.base_losses if self.progress.step == 0 and len(self.base_losses) == len(self.held_out) else []
+        sums = known or held_out_losses(self.model, self.held_out, self.row_tokens)
         total, tokens = sum(loss for loss, _ in sums), sum(count for _, count in sums)
         p, loss = self.progress, total / max(tokens, 1)
         p.scored = p.step
-        if p.step == 0:
-            self.base_losses = sums
         best = math.isfinite(loss) and (p.best_loss is None or loss < p.best_loss)
         if best:
             p.best_loss, p.best_step, p.waited = loss, p.step, 0

@@ -36,11 +36,16 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Outcome:
-    """loss_sum and grad_norm are None where not finite; then the step was not taken and ``fault`` says where."""
+    """What came of a step.
+
+    loss_sum and grad_norm are None where they were not finite; then the step was not taken, and ``fault`` is the
+    example to blame where one by itself is enough. scale: the loss scale it was computed with.
+    """
 
     loss_sum: float | None
     tokens: int
     grad_norm: float | None
+    scale: float = 1.0
     fault: Example | None = None
 
     @property
@@ -54,50 +59,63 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     clip: float,
     ranks: Ranks,
-    scaler: torch.amp.GradScaler | None = None,
+    scale: float = 1.0,
 ) -> Outcome:
-    """Gradient of the mean loss over all learned tokens of the rows, clipped to norm ``clip``; one optimizer step."""
+    """Gradient of the mean loss over all learned tokens of the rows, clipped to norm ``clip``; one optimizer step.
+
+    scale: factor on the loss for half precision (Micikevicius et al. 2018, section 3.2), taken out of the gradient
+    again. Where it alone makes the gradient overflow, the step is computed anew with half of it.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    loss_sum, tokens = torch.zeros((), dtype=torch.float64), 0
-    for row in rows:
-        row_loss, row_tokens = model.loss_sum(row)
-        (scaler.scale(row_loss) if scaler else row_loss).backward()
-        loss_sum += row_loss.detach().double().cpu()
-        tokens += row_tokens
-    totals = torch.tensor([float(loss_sum), float(tokens)], dtype=torch.float64)
-    if ranks.count > 1:  # a process without a row in this step has to join in all the same
-        for p in parameters:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-    grads = [p.grad for p in parameters if p.grad is not None]
-    ranks.sum([totals, *grads])
-    total_loss, total_tokens = float(totals[0]), int(totals[1])
-    if scaler:
-        scaler.unscale_(optimizer)
-    torch._foreach_div_(grads, max(total_tokens, 1))
-    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
-    finite_loss, finite_norm = math.isfinite(total_loss), math.isfinite(norm)
-    if finite_loss and (finite_norm or scaler):
-        _advance(optimizer, scaler)
-    optimizer.zero_grad(set_to_none=True)
-    fault = None if finite_loss and finite_norm else find_fault(model, rows)
-    return Outcome(total_loss if finite_loss else None, total_tokens, norm if finite_norm else None, fault)
-
-
-def _advance(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None) -> None:
-    if scaler:  # leaves the step out by itself where fp16 overflowed, and lowers the scale
-        scaler.step(optimizer)
-        scaler.update()
-    else:
+    count = torch.tensor(float(sum(model.targets(row) for row in rows)), dtype=torch.float64)
+    ranks.sum([count])
+    tokens = int(count)
+    while True:
+        loss_sum = _gradients(model, rows, scale / max(tokens, 1))
+        if ranks.count > 1:  # a process without a row in this step has to join in all the same
+            for p in parameters:
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        grads = [p.grad for p in parameters if p.grad is not None]
+        ranks.sum([loss_sum, *grads])
+        if scale != 1:
+            torch._foreach_div_(grads, scale)
+        norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+        finite_loss, finite_norm = math.isfinite(float(loss_sum)), math.isfinite(norm)
+        if scale <= 1 or finite_norm or not finite_loss:
+            break
+        scale /= 2
+        optimizer.zero_grad(set_to_none=True)
+    if finite_loss and finite_norm:
         optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    fault = None if finite_loss and finite_norm else find_fault(model, rows, parameters)
+    return Outcome(float(loss_sum) if finite_loss else None, tokens, norm if finite_norm else None, scale, fault)
 
 
-def find_fault(model: Model, rows: Sequence[Row]) -> Example | None:
-    """The first example whose own loss is not finite; None where each by itself is."""
+def _gradients(model: Model, rows: Sequence[Row], factor: float) -> Tensor:
+    """Add the gradient of ``factor`` times the summed loss of the rows; return that sum in nats (float64, unscaled)."""
+    loss_sum = torch.zeros((), dtype=torch.float64)
+    for row in rows:
+        row_loss, _ = model.loss_sum(row)
+        (row_loss * factor).backward()
+        loss_sum += row_loss.detach().double().cpu()
+    return loss_sum
+
+
+def find_fault(model: Model, rows: Sequence[Row], parameters: Sequence[nn.Parameter] = ()) -> Example | None:
+    """The first example whose own loss, or else whose own gradient, is not finite; None where each by itself is."""
     with model.evaluating():
         for row in rows:
             for example, (loss, _) in zip(row.examples, model.loss_sums(row), strict=True):
                 if not math.isfinite(loss):
                     return example
+    for example in [example for row in rows for example in row.examples] if parameters else []:
+        model.loss_sum(Row((example,)))[0].backward()
+        finite = all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None)
+        for p in parameters:
+            p.grad = None
+        if not finite:
+            return example
     return None
 
 

@@ -58,7 +58,15 @@ def catalogue(room: str) -> dict[str, tuple[str, str]]:
     return texts
 
 
+def command() -> str:
+    """What the user types to reach buke: start.py says it in BUKE_COMMAND, an installed one is called ``buke``."""
+    return os.environ.get("BUKE_COMMAND") or "buke"
+
+
 def t(key: str, /, **values: Any) -> str:
-    """The text ``room.key`` in the language in force, with ``{names}`` filled in. An unknown key is a KeyError."""
+    """The text ``room.key`` in the language in force, with ``{names}`` filled in. An unknown key is a KeyError.
+
+    ``{buke}`` is the command itself and need not be given.
+    """
     room, _, name = key.partition(".")
-    return catalogue(room)[name][LANGUAGES.index(_language)].format(**values)
+    return catalogue(room)[name][LANGUAGES.index(_language)].format(**{"buke": command(), **values})

@@ -22,7 +22,8 @@ TEXTS = {
     ),
     "runs": ("List the runs.", "列出所有运行。"),
     "data": ("files of records", "记录文件"),
-    "config": ("a TOML file of settings; flags go before it", "设置文件（TOML）；命令行优先"),
+    "config": ("a TOML file of settings; flags override it", "设置文件（TOML）；命令行优先"),
+    "show_recipe": ("buke, or tutorial to see the tutorial's rows", "buke，或 tutorial 查看教程的训练行"),
     "resume": ("go on with an interrupted run", "继续被中断的运行"),
     "run": ("a run: its folder, or its name under --runs", "一次运行：文件夹，或 --runs 下的名字"),
     "json": ("print JSON for programs", "输出 JSON，供程序读取"),
@@ -48,7 +49,7 @@ TEXTS = {
         "--resume goes on with the settings of the run; it takes no data and no other settings",
         "--resume 沿用该运行的设置，不接受数据或其他设置",
     ),
-    "resume_alone_hint": ("buke train --resume {run}, or start a new run", "buke train --resume {run}，或另开一次运行"),
+    "resume_alone_hint": ("{buke} train --resume {run}, or start a new run", "{buke} train --resume {run}，或另开一次运行"),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
@@ -65,7 +66,7 @@ TEXTS = {
         "学习 {learned} 个 token，{kept} 条中 {end} 条学到结束符",
     ),
     "more_dropped": ("  and {count} more, see {file}", "  另有 {count} 条，见 {file}"),
-    "model_line": ("Model: {name}, {million} million parameters, {where}", "模型：{name}，{million} 百万参数，{where}"),
+    "model_line": ("Model: {name}, {size} parameters, {where}", "模型：{name}，{size} 参数，{where}"),
     "asking_before": ("Asking before", "训练前提问"),
     "asking_after": ("Asking after", "训练后提问"),
     "training": ("Training", "训练"),
@@ -73,16 +74,26 @@ TEXTS = {
     "tokens": ("{tokens} tokens", "{tokens} token"),
     "step_line": (
         "step {step}/{steps}  epoch {epoch}  loss {loss}  held-out {held_out}  {rate} tokens/s  {left} left",
-        "第 {step}/{steps} 步  轮 {epoch}  损失 {loss}  留出 {held_out}  {rate} token/s  还需 {left}",
+        "第 {step}/{steps} 步  第 {epoch} 轮  损失 {loss}  留出 {held_out}  {rate} token/s  还需 {left}",
     ),
     "scored": ("step {step}: held-out loss {loss}{best}", "第 {step} 步：留出损失 {loss}{best}"),
     "best": (" (best so far)", "（目前最好）"),
+    "stopping": (
+        "Stopping after this step; press Ctrl-C again to stop at once.",
+        "这一步之后停下；再按一次 Ctrl-C 立即停止。",
+    ),
+    "demo_too_many": (
+        "{lessons} lessons and {questions} questions are more than there are",
+        "没有 {lessons} 条课程加 {questions} 道题那么多",
+    ),
+    "demo_too_many_hint": ("lower --lessons or --questions", "请调小 --lessons 或 --questions"),
+    "show_more": ("{count} records shown; --limit N shows more", "显示了 {count} 条；用 --limit N 看更多"),
     "skipped": ("step {step}: {why}", "第 {step} 步：{why}"),
     "curve_train": ("training", "训练"),
     "curve_held_out": ("held-out", "留出"),
     "saved": (
-        "Stopped after step {step}; nothing is lost. Go on with: buke train --resume {run}",
-        "已在第 {step} 步后停下，没有丢失。继续：buke train --resume {run}",
+        "Stopped after step {step}; nothing is lost. Go on with: {buke} train --resume {run}",
+        "已在第 {step} 步后停下，没有丢失。继续：{buke} train --resume {run}",
     ),
     # at the end
     "done": ("Done. Training took {time}.", "完成。训练用时 {time}。"),
@@ -99,10 +110,10 @@ TEXTS = {
         "演示：SmolLM2-135M 是个不会床边计算的小模型，现在给它补课。双核几分钟；不下载任何东西。",
     ),
     "demo_next": (
-        "Next, your own file:\n  buke show my.jsonl --model embedded     what would be learned, in colours\n"
-        "  buke train my.jsonl --model FOLDER_OR_NAME",
-        "接下来用你自己的文件：\n  buke show my.jsonl --model embedded     用颜色看看会学到什么\n"
-        "  buke train my.jsonl --model 文件夹或名字",
+        "Next, your own file:\n  {buke} show my.jsonl --model embedded     what would be learned, in colours\n"
+        "  {buke} train my.jsonl --model FOLDER_OR_NAME",
+        "接下来用你自己的文件：\n  {buke} show my.jsonl --model embedded     用颜色看看会学到什么\n"
+        "  {buke} train my.jsonl --model 文件夹或名字",
     ),
     "run_finished": ("finished", "已完成"),
     "run_unfinished": ("not finished", "未完成"),

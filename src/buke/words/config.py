@@ -1,10 +1,10 @@
 """What the room `config` says."""
 
 TEXTS = {
-    "invalid": ("some settings do not hold", "有些设置不合要求"),
+    "invalid": ("some settings are not valid", "有些设置不合要求"),
     "unknown": ("{place}: there is no setting called {name}", "{place}：没有名为 {name} 的设置"),
     "nearest": ("; did you mean {name}?", "；是不是 {name}？"),
-    "value": ("{place}: {value!r} does not hold: {rule}", "{place}：{value!r} 不合要求：{rule}"),
+    "value": ("{place}: {value!r} is not valid: {rule}", "{place}：{value!r} 不合要求：{rule}"),
     "greater_than": ("it has to be greater than {gt}", "必须大于 {gt}"),
     "greater_than_equal": ("it has to be at least {ge}", "必须不小于 {ge}"),
     "less_than": ("it has to be less than {lt}", "必须小于 {lt}"),

@@ -3,7 +3,7 @@
 TEXTS = {
     # files
     "no_paths": ("no data file was named", "没有指定数据文件"),
-    "no_paths_hint": ("name a file: buke train --data records.jsonl", "请指定文件：buke train --data records.jsonl"),
+    "no_paths_hint": ("name a file: {buke} train records.jsonl", "请指定文件：{buke} train records.jsonl"),
     "missing_file": ("{path}: there is no such file", "{path}：没有这个文件"),
     "missing_file_hint": ("check the spelling and the folder you are in", "请检查拼写和当前所在的文件夹"),
     "nearest_file": ("did you mean {name}?", "是不是 {name}？"),

@@ -1,13 +1,15 @@
 """What the room `model` says."""
 
 TEXTS = {
-    "no_device": ("{device} is not to be had on this machine", "这台机器上没有可用的 {device}"),
+    "no_device": ("{device} is not available on this machine", "这台机器上没有可用的 {device}"),
     "no_device_hint": (
         "leave --device away to take what there is; with an NVIDIA card, torch has to be a CUDA build",
         "去掉 --device 即自动选择；有 NVIDIA 显卡时需安装 CUDA 版 torch",
     ),
     "fp16_cpu": ("fp16 cannot be trained on the CPU", "CPU 上不能用 fp16 训练"),
     "fp16_cpu_hint": ("leave --precision away, or use fp32", "去掉 --precision，或用 fp32"),
+    "fp16_bias": ("biases cannot be trained in fp16", "fp16 下不能训练偏置"),
+    "fp16_bias_hint": ("use --precision bf16 or fp32, or --bias none", "请用 --precision bf16 或 fp32，或 --bias none"),
     "softcap": (
         "this model caps its attention scores, which buke does not compute",
         "该模型会截断注意力分数，buke 暂不支持",

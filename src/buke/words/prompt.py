@@ -9,6 +9,22 @@ TEXTS = {
         "fetch tokenizer.json again, or install another version of the tokenizers library",
         "请重新下载 tokenizer.json，或换一个版本的 tokenizers 库",
     ),
+    "file": ("{path}: cannot be read: {why}", "{path}：读不了：{why}"),
+    "file_object": ("{path}: this is not a JSON object", "{path}：不是 JSON 对象"),
+    "file_hint": ("fetch this file of the model again", "请重新下载模型的这个文件"),
+    "no_tokenizer": ("{path}: this is not a tokenizer: {why}", "{path}：不是分词器文件：{why}"),
+    "bad_eos": (
+        "{path}: eos_token_id is {value!r}, which is neither a token id nor a list of them",
+        "{path}：eos_token_id 是 {value!r}，应为一个 token 编号或编号的列表",
+    ),
+    "no_eos": (
+        "{path}: the tokenizer has no end token, which the tutorial's recipe needs (eos_token is {eos!r})",
+        "{path}：分词器没有结束符，而教程的做法需要它（eos_token 为 {eos!r}）",
+    ),
+    "no_eos_hint": (
+        "put eos_token into tokenizer_config.json, or train without --recipe tutorial",
+        "请在 tokenizer_config.json 里写明 eos_token，或不用 --recipe tutorial",
+    ),
     "template": ("the chat template cannot be rendered: {why}", "对话模板无法渲染：{why}"),
     "template_drops": (
         "the chat template does not write the question, the system message and the reply once each",

@@ -5,11 +5,16 @@ TEXTS = {
     "bad_name_hint": ("use letters, digits, '-', '_' and '.'", "请用文字、数字、-、_ 和 ."),
     "exists": ("{run}: a run of this name exists already", "{run}：已有同名的运行"),
     "exists_hint": (
-        "choose another --name, or go on with it: buke train --resume RUN",
-        "请另取 --name，或继续它：buke train --resume RUN",
+        "choose another --name, or go on with it: {buke} train --resume RUN",
+        "请另取 --name，或继续它：{buke} train --resume RUN",
     ),
     "unwritable": ("{run}: the run folder cannot be made: {why}", "{run}：无法创建运行文件夹：{why}"),
     "unwritable_hint": ("choose a folder you may write to with --runs", "请用 --runs 指定可写的文件夹"),
     "none": ("{run}: there is no such run", "{run}：没有这个运行"),
+    "damaged": ("{place}: the file is damaged: {why}", "{place}：文件已损坏：{why}"),
+    "damaged_hint": (
+        "put a copy of this file back, or start a new run under another --name",
+        "请用备份恢复这个文件，或另取 --name 重新开始一次运行",
+    ),
     "known": ("runs here: {names}", "现有的运行：{names}"),
 }

@@ -21,8 +21,8 @@ TEXTS = {
     "no_data": ("no data was named", "没有指定数据"),
     "no_model": ("no base model was named", "没有指定基座模型"),
     "needs_hint": (
-        "buke train my.jsonl --model FOLDER_OR_NAME; --model embedded needs no download",
-        "buke train my.jsonl --model 文件夹或名字；--model embedded 无需下载",
+        "{buke} train my.jsonl --model FOLDER_OR_NAME; --model embedded needs no download",
+        "{buke} train my.jsonl --model 文件夹或名字；--model embedded 无需下载",
     ),
     "reading": ("Reading the records", "正在读取记录"),
     "loading": ("Loading {model}", "正在载入 {model}"),
@@ -44,10 +44,10 @@ TEXTS = {
     "why_length": ("computed: the model has {places} places", "计算得出：模型有 {places} 个位置"),
     "why_rate": ("computed: from the model's width, {width}", "计算得出：按模型宽度 {width}"),
     "why_pace": ("computed: from the {steps} steps of the run", "计算得出：全程 {steps} 步"),
-    "why_recompute": ("computed: the model has {billions} billion parameters", "计算得出：模型有 {billions} 十亿参数"),
+    "why_recompute": ("computed: the model has {size} parameters", "计算得出：模型有 {size} 参数"),
     "no_manifest": ("{run}: the run has no manifest.json to go on from", "{run}：没有 manifest.json，无法继续"),
     "finished": ("{run}: this run is finished", "{run}：这次运行已经完成"),
-    "finished_hint": ("see it with: buke report {run}", "查看：buke report {run}"),
+    "finished_hint": ("see it with: {buke} report {run}", "查看：{buke} report {run}"),
     "changed": (
         "{run}: changed since the run was started: {what}",
         "{run}：运行开始之后有变动：{what}",
