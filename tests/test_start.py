@@ -269,7 +269,9 @@ def test_a_failure_gets_the_sentence_that_fits(log: str, key: str) -> None:
 
 
 def test_settings_that_would_send_packages_elsewhere_are_dropped() -> None:
-    kept = start.pip_environment({"PIP_TARGET": "/x", "PIP_USER": "1", "PYTHONPATH": "/y", "PIP_INDEX_URL": "https://m"})
+    kept = start.pip_environment(
+        {"PIP_TARGET": "/x", "PIP_USER": "1", "PYTHONPATH": "/y", "PIP_INDEX_URL": "https://m"}
+    )
     assert "PIP_TARGET" not in kept
     assert "PYTHONPATH" not in kept
     assert kept["PIP_REQUIRE_VIRTUALENV"] == "1"

@@ -6,7 +6,10 @@ TEXTS = {
         "buke teaches a reasoning model from your own question / thought / answer records, and proves what changed.",
         "buke（补课）：用你自己的 问题/思考/回答 记录给推理模型补课，并证明它变了什么。",
     ),
-    "demo": ("See everything work: a built-in model learns built-in lessons.", "先看一遍全过程：内置模型学习内置课程。"),
+    "demo": (
+        "See everything work: a built-in model learns built-in lessons.",
+        "先看一遍全过程：内置模型学习内置课程。",
+    ),
     "train": (
         "Teach a model from files of records; asks it before and after.",
         "用记录文件训练模型，并在训练前后各问一遍。",
@@ -28,7 +31,10 @@ TEXTS = {
     "run": ("a run: its folder, or its name under --runs", "一次运行：文件夹，或 --runs 下的名字"),
     "json": ("print JSON for programs", "输出 JSON，供程序读取"),
     "show_json": ("one line a record: id, source, ids, learn", "每条记录一行：id、source、ids、learn"),
-    "questions": ("how many held-out questions to ask (default: as in training)", "问多少道留出的问题（默认与训练时相同）"),
+    "questions": (
+        "how many held-out questions to ask (default: as in training)",
+        "问多少道留出的问题（默认与训练时相同）",
+    ),
     "demo_name": ("name of the run folder", "运行文件夹的名字"),
     "demo_seed": ("seed of the lessons", "课程的随机种子"),
     "demo_lessons": ("how many lessons to learn", "学习多少条课程"),
@@ -49,7 +55,10 @@ TEXTS = {
         "--resume goes on with the settings of the run; it takes no data and no other settings",
         "--resume 沿用该运行的设置，不接受数据或其他设置",
     ),
-    "resume_alone_hint": ("{buke} train --resume {run}, or start a new run", "{buke} train --resume {run}，或另开一次运行"),
+    "resume_alone_hint": (
+        "{buke} train --resume {run}, or start a new run",
+        "{buke} train --resume {run}，或另开一次运行",
+    ),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
@@ -97,9 +106,18 @@ TEXTS = {
     ),
     # at the end
     "done": ("Done. Training took {time}.", "完成。训练用时 {time}。"),
-    "right": ("Right answers: {before} of {n} before, {after} of {n} after.", "答对：训练前 {n} 题中 {before} 题，训练后 {after} 题。"),
-    "closed": ("Thoughts closed: {before} of {n} before, {after} of {n} after.", "思考完整结束：训练前 {n} 题中 {before} 题，训练后 {after} 题。"),
-    "thinks": ("It thinks for {after} tokens on average ({before} before).", "平均思考 {after} 个 token（训练前 {before}）。"),
+    "right": (
+        "Right answers: {before} of {n} before, {after} of {n} after.",
+        "答对：训练前 {n} 题中 {before} 题，训练后 {after} 题。",
+    ),
+    "closed": (
+        "Thoughts closed: {before} of {n} before, {after} of {n} after.",
+        "思考完整结束：训练前 {n} 题中 {before} 题，训练后 {after} 题。",
+    ),
+    "thinks": (
+        "It thinks for {after} tokens on average ({before} before).",
+        "平均思考 {after} 个 token（训练前 {before}）。",
+    ),
     "loss": ("Held-out loss: {before} before, {after} after.", "留出损失：训练前 {before}，训练后 {after}。"),
     "see_report": ("Open the report:   {file}", "打开报告：  {file}"),
     "see_curve": ("The loss curve:    {file}", "损失曲线：  {file}"),

@@ -15,7 +15,10 @@ TEXTS = {
         "该模型会截断注意力分数，buke 暂不支持",
     ),
     "not_loaded": ("{folder}: the model cannot be loaded: {why}", "{folder}：模型无法加载：{why}"),
-    "not_loaded_hint": ("check that the folder is whole; fetch it again if not", "请检查文件夹是否完整，必要时重新下载"),
+    "not_loaded_hint": (
+        "check that the folder is whole; fetch it again if not",
+        "请检查文件夹是否完整，必要时重新下载",
+    ),
     "architecture": (
         "{name}: this architecture is not supported: {why}",
         "{name}：不支持这种架构：{why}",

@@ -13,7 +13,10 @@ TEXTS = {
         "the held-out loss did not improve {count} times in a row; stopped with the best adapter kept",
         "留出损失连续 {count} 次没有变好；已提前停止并保留最好的适配器",
     ),
-    "never_finite": ("no step gave a finite loss, so there is no adapter to keep", "没有一步得到有限的损失，没有可保留的适配器"),
+    "never_finite": (
+        "no step gave a finite loss, so there is no adapter to keep",
+        "没有一步得到有限的损失，没有可保留的适配器",
+    ),
     "never_finite_hint": (
         "lower --learning-rate, or use --precision fp32 or bf16",
         "请调低 --learning-rate，或改用 --precision fp32 / bf16",
@@ -26,7 +29,10 @@ TEXTS = {
     ),
     "reading": ("Reading the records", "正在读取记录"),
     "loading": ("Loading {model}", "正在载入 {model}"),
-    "too_long": ("--length {length} is more than the {places} places of the model", "--length {length} 超过模型的 {places} 个位置"),
+    "too_long": (
+        "--length {length} is more than the {places} places of the model",
+        "--length {length} 超过模型的 {places} 个位置",
+    ),
     "too_long_hint": ("use --length {places} or less", "请用不超过 {places} 的 --length"),
     "too_few": (
         "{count} records to learn from are fewer than the {per_step} of one step",
