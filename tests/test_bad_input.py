@@ -17,7 +17,7 @@ from buke import runfolder, words
 from buke.cli import run
 from tiny import lessons, tiny_folder, write_lessons
 
-LANGUAGES = {"en": ("error: ", "hint: "), "zh": ("错误: ", "提示: ")}
+LANGUAGES = {"en": ("error: ", "hint: "), "zh": ("错误：", "提示：")}
 
 
 @pytest.fixture(autouse=True)

@@ -251,5 +251,5 @@ def test_a_damaged_or_foreign_adapter_is_refused(copy: Path) -> None:
 
 def test_a_change_that_does_not_hold_is_refused_under_its_flag(copy: Path) -> None:
     assert refused(copy, {"thought_budget": "0"}).details == (
-        "--thought-budget: '0' does not hold: it has to be at least 1",
+        "--thought-budget: '0' is not valid: it has to be at least 1",
     )

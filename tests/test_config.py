@@ -123,22 +123,22 @@ def test_every_problem_is_told_in_one_go_with_its_place() -> None:
         "rnak": 3, "recompute": "perhaps", "top_p": 2, "data": "x", "system": 5, "layers": "top",
     }  # fmt: skip
     refusal = refused(values, {"rank": "--rank", "lora_dropout": "buke.toml"})
-    assert refusal.message == "some settings do not hold"
+    assert refusal.message == "some settings are not valid"
     assert len(refusal.details) == len(values)
     text = "\n".join(refusal.details)
     for line in (
-        "--rank: 0 does not hold: it has to be at least 1",
-        "buke.toml: 1 does not hold: it has to be less than 1",
-        "bias: 'some' does not hold: choose none, lora_only, all",
-        "epochs: 'many' does not hold: it has to be a number",
-        "batch: 2.5 does not hold: it has to be a whole number",
-        "learning_rate: 'nan' does not hold: it has to be",
+        "--rank: 0 is not valid: it has to be at least 1",
+        "buke.toml: 1 is not valid: it has to be less than 1",
+        "bias: 'some' is not valid: choose none, lora_only, all",
+        "epochs: 'many' is not valid: it has to be a number",
+        "batch: 2.5 is not valid: it has to be a whole number",
+        "learning_rate: 'nan' is not valid: it has to be",
         "rnak: there is no setting called rnak; did you mean rank?",
-        "recompute: 'perhaps' does not hold: it has to be true or false",
-        "top_p: 2 does not hold: it has to be at most 1",
-        "data: 'x' does not hold: it has to be a list",
-        "system: 5 does not hold: it has to be text",
-        "layers: 'top' does not hold: it has to match",
+        "recompute: 'perhaps' is not valid: it has to be true or false",
+        "top_p: 2 is not valid: it has to be at most 1",
+        "data: 'x' is not valid: it has to be a list",
+        "system: 5 is not valid: it has to be text",
+        "layers: 'top' is not valid: it has to match",
     ):
         assert line in text
 

@@ -209,12 +209,12 @@ def test_runs_are_listed_from_before_and_after_the_command(
         assert run(line) == 0
         found = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
         assert len(found) == 1
-        assert set(found[0]) == {"run", "started", "finished", "model", "records", "right_before", "right_after"}
-        assert (found[0]["run"], found[0]["records"]) == (str(Path(runs) / "a"), 3)
+        assert set(found[0]) == {"run", "started", "finished", "model", "questions", "right_before", "right_after"}
+        assert (found[0]["run"], found[0]["questions"]) == (str(Path(runs) / "a"), 3)
     assert run(["runs", "--runs", runs]) == 0
     assert re.fullmatch(r"\S+a  \S+  finished\n", capsys.readouterr().out)
     assert run(["runs", "--runs", str(tmp_path / "none")]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", f"{tmp_path / 'none'}: no runs yet\n")
     page = Path(runs) / "a" / runfolder.REPORT
     page.unlink()
     assert run(["report", "a", "--runs", runs]) == 0

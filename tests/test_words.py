@@ -158,9 +158,9 @@ def test_every_flag_and_command_in_a_text_exists() -> None:
 
 
 def test_the_language_in_force_decides() -> None:
-    assert (words.language(), t("cli.error")) == ("en", "error")
+    assert (words.language(), t("cli.training")) == ("en", "Training")
     words.set_language("zh")
-    assert (words.language(), t("cli.error")) == ("zh", "错误")
+    assert (words.language(), t("cli.training")) == ("zh", "训练")
     with pytest.raises(ValueError, match="fr"):
         words.set_language("fr")
     assert words.language() == "zh"

@@ -340,7 +340,9 @@ def make(given: dict[str, Any], where: dict[str, str] | None = None) -> tuple[Se
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise Refusal(t("config.invalid"), details=tuple(_problem(e, sources, names) for e in error.errors())) from None
+        raise Refusal(
+            t("config.invalid"), t("config.invalid_hint"), tuple(_problem(e, sources, names) for e in error.errors())
+        ) from None
     return settings, {name: sources.get(name, "default") for name in Settings.model_fields}
 
 
@@ -348,6 +350,8 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     """One sentence for one of pydantic's errors, in the user's language."""
     name = str(error["loc"][0])
     place = sources.get(name, name)
+    if name not in place.replace("-", "_"):
+        place = f"{place}: {name}"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, names, n=1)
         return t("config.unknown", place=place, name=name) + (t("config.nearest", name=near[0]) if near else "")
@@ -376,9 +380,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise Refusal(t("config.no_file", path=path, why=error.strerror)) from None
+        raise Refusal(t("config.no_file", path=path, why=error.strerror), t("config.toml_hint")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refusal(t("config.bad_toml", path=path, why=error)) from None
+        raise Refusal(t("config.bad_toml", path=path, why=error), t("config.toml_hint")) from None
     flat: dict[str, Any] = {}
     for key, value in tables.items():
         flat.update(value if isinstance(value, dict) else {key: value})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 from buke import words
 from buke.words import Refusal, t
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
         arguments, common = flags.common(arguments)
         if common.lang:
             words.set_language(common.lang)
-        commands.app(common)(arguments, prog_name="buke", standalone_mode=True)
+        code = commands.app(common)(arguments, prog_name="buke", standalone_mode=False)
     except Refusal as refusal:
         complain(refusal)
         return 2
@@ -45,6 +46,11 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if type(error).__name__ == "Abort":  # typer's word for Ctrl-C
+            print(f"\n{t('cli.interrupted')}", file=sys.stderr)
+            return 130
+        if hasattr(error, "format_message"):  # typer's word for a command line it cannot read
+            return _usage(error)
         if os.environ.get("BUKE_DEBUG"):
             traceback.print_exc()
         complain(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")))
@@ -52,10 +58,21 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0 if code is None else 1
 
 
+def _usage(error: Any) -> int:
+    """An unknown flag or command, a missing argument; or no words at all, which asks for help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.ctx.get_help(), file=sys.stderr)
+        return 2
+    context = getattr(error, "ctx", None)
+    command = context.info_name + " " if context is not None and context.parent is not None else ""
+    complain(Refusal(error.format_message().rstrip("."), t("cli.usage_hint", command=command)))
+    return 2
+
+
 def complain(refusal: Refusal) -> None:
     """One sentence, the details under it, and how to mend it."""
-    print(f"{t('cli.error')}: {refusal.message}", file=sys.stderr)
+    print(t("cli.error", message=refusal.message), file=sys.stderr)
     for detail in refusal.details:
         print(f"  {detail}", file=sys.stderr)
     if refusal.hint:
-        print(f"{t('cli.hint')}: {refusal.hint}", file=sys.stderr)
+        print(t("cli.hint", message=refusal.hint), file=sys.stderr)

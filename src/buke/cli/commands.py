@@ -133,7 +133,12 @@ def _runs(common: Common) -> Any:
     def runs(as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False) -> None:
         from buke import runfolder
 
-        for folder in runfolder.runs_in(common.runs):
+        if common.runs.exists() and not common.runs.is_dir():
+            raise Refusal(t("cli.no_folder", folder=common.runs), t("cli.needs_folder"))
+        found = runfolder.runs_in(common.runs)
+        if not found:
+            print(t("cli.no_runs", folder=common.runs), file=sys.stderr)
+        for folder in found:
             try:
                 print(_run_line(folder, as_json))
             except Refusal as refusal:  # one damaged run hides none of the others
@@ -150,14 +155,15 @@ def _run_line(folder: Path, as_json: bool) -> str:
         found if isinstance(found := runfolder.read_json(folder / name), dict) else {}
         for name in (runfolder.MANIFEST, runfolder.COMPARISON)
     )
+    graded = result.get("grader", "none") != "none"
     line = {
         "run": str(folder),
         "started": manifest.get("started"),
         "finished": manifest.get("finished"),
         "model": manifest.get("model", {}).get("name"),
-        "records": result.get("records"),
-        "right_before": result.get("before", {}).get("right"),
-        "right_after": result.get("after", {}).get("right"),
+        "questions": result.get("records"),
+        "right_before": result["before"]["right"] if graded else None,
+        "right_after": result["after"]["right"] if graded else None,
     }
     if as_json:
         return json.dumps(line, ensure_ascii=False)

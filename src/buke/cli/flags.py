@@ -30,7 +30,9 @@ def common(arguments: list[str]) -> tuple[list[str], Common]:
         name, equals, value = argument.partition("=")
         if name in ("--runs", "--lang"):
             value = value if equals else next(waiting, "")
-            if not value or (name == "--lang" and value not in LANGUAGES):
+            if value and name == "--lang" and value not in LANGUAGES:
+                raise Refusal(t("cli.bad_lang", value=value), t("cli.needs_lang"))
+            if not value:
                 raise Refusal(
                     t("cli.needs", name=name), t("cli.needs_lang") if name == "--lang" else t("cli.needs_folder")
                 )

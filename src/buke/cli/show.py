@@ -34,8 +34,8 @@ def show_records(settings: Settings, as_json: bool) -> None:
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(Path(folder), chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     examples, left_out = prompt.build(spoken, read.records, int(settings.length or 0), settings.overlong == "shorten")
-    console = Console()
-    if not as_json:
+    console = Console(soft_wrap=True)
+    if not as_json and console.is_terminal:
         console.print(_legend())
     for example in examples:
         if as_json:
@@ -47,8 +47,8 @@ def show_records(settings: Settings, as_json: bool) -> None:
             }
             print(json.dumps(line))
         else:
-            console.print(_title(example), _coloured(example, spoken), sep="\n")
-    if not as_json and not settings.limit:
+            console.print(_title(example), _coloured(example, spoken, console.is_terminal), sep="\n")
+    if examples and not as_json and not settings.limit:
         print(t("cli.show_more", count=len(examples)), file=sys.stderr)
     for finding in [*read.findings, *left_out]:
         print(finding, file=sys.stderr)
@@ -66,10 +66,16 @@ def _title(example: Example) -> Text:
     return Text("\n" + t("cli.show_title", **counts), style="bold")
 
 
-def _coloured(example: Example, spoken: Prompt) -> Text:
-    """The record's own tokens, each part in its colour. Markup in the text is text."""
+# a control character in a record must not paint the terminal: it shows as its picture
+PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421, 0x9B: 0x241B}
+
+
+def _coloured(example: Example, spoken: Prompt, colours: bool) -> Text:
+    """The record's own tokens, each part in its colour, or after its name. Markup in the text is text."""
     text, start = Text(), 0
-    for stop, (_, style) in zip(example.bounds, PARTS, strict=True):
-        text.append(spoken.tokens.decode(example.ids[start:stop]), style=style)
+    for stop, (key, style) in zip(example.bounds, PARTS, strict=True):
+        if not colours:
+            text.append(f"⟦{t(key)}⟧")
+        text.append(spoken.tokens.decode(example.ids[start:stop]).translate(PICTURES), style=style)
         start = stop
     return text

@@ -15,8 +15,8 @@ TEXTS = {
         "用记录文件训练模型，并在训练前后各问一遍。",
     ),
     "compare": (
-        "Ask a run's held-out questions again, before and after.",
-        "把一次运行留出的问题在训练前后的模型上再问一遍。",
+        "Ask a run's held-out questions again, before and after; replaces its comparison.",
+        "把一次运行留出的问题在训练前后的模型上再问一遍；会替换原有的对比。",
     ),
     "report": ("Write a run's report.html again and print where it is.", "重新生成一次运行的 report.html 并打印位置。"),
     "show": (
@@ -47,9 +47,13 @@ TEXTS = {
     "group_run": ("Run", "运行"),
     "command_line": ("command line", "命令行"),
     # errors
-    "error": ("error", "错误"),
-    "hint": ("hint", "提示"),
+    "error": ("error: {message}", "错误：{message}"),
+    "hint": ("hint: {message}", "提示：{message}"),
     "needs": ("{name} needs a value", "{name} 需要一个值"),
+    "usage_hint": ("see {buke} {command}--help", "参见 {buke} {command}--help"),
+    "no_runs": ("{folder}: no runs yet", "{folder}：还没有运行"),
+    "no_folder": ("{folder}: is not a folder", "{folder}：不是文件夹"),
+    "bad_lang": ("{value!r} is no language of buke", "{value!r} 不是 buke 的界面语言"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
     "resume_alone": (
         "--resume goes on with the settings of the run; it takes no data and no other settings",

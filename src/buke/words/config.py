@@ -2,6 +2,14 @@
 
 TEXTS = {
     "invalid": ("some settings are not valid", "有些设置不合要求"),
+    "invalid_hint": (
+        "{buke} train --help lists every setting and its default",
+        "{buke} train --help 列出所有设置及默认值",
+    ),
+    "toml_hint": (
+        "a settings file holds lines such as rank = 16; a run's own run.toml is one",
+        "设置文件由 rank = 16 这样的行组成；运行文件夹里的 run.toml 就是例子",
+    ),
     "unknown": ("{place}: there is no setting called {name}", "{place}：没有名为 {name} 的设置"),
     "nearest": ("; did you mean {name}?", "；是不是 {name}？"),
     "value": ("{place}: {value!r} is not valid: {rule}", "{place}：{value!r} 不合要求：{rule}"),
