@@ -128,7 +128,7 @@ def test_every_problem_is_told_in_one_go_with_its_place() -> None:
     text = "\n".join(refusal.details)
     for line in (
         "--rank: 0 is not valid: it has to be at least 1",
-        "buke.toml: 1 is not valid: it has to be less than 1",
+        "buke.toml: dropout: 1 is not valid: it has to be less than 1",
         "bias: 'some' is not valid: choose none, lora_only, all",
         "epochs: 'many' is not valid: it has to be a number",
         "batch: 2.5 is not valid: it has to be a whole number",

@@ -350,11 +350,11 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     """One sentence for one of pydantic's errors, in the user's language."""
     name = str(error["loc"][0])
     place = sources.get(name, name)
-    if name not in place.replace("-", "_"):
-        place = f"{place}: {name}"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, names, n=1)
         return t("config.unknown", place=place, name=name) + (t("config.nearest", name=near[0]) if near else "")
+    if not place.startswith("--") and place not in names:  # a file: say which of its settings
+        place = f"{place}: {name}"
     kind = error["type"] if error["type"] in _LIMITS else error["type"].split("_")[0]
     context = {key: value for key, value in (error.get("ctx") or {}).items() if isinstance(value, (int, float, str))}
     if kind == "literal_error":
