@@ -229,6 +229,11 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "buke", *arguments]
 
 
+def hear_sigint() -> None:
+    """In the child: SIGINT as a terminal's process hears it, also where this one was started in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def environment() -> dict[str, str]:
     """One thread, so that every run adds up in the same order."""
     return os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
@@ -257,6 +262,7 @@ def test_a_run_interrupted_from_the_keyboard_is_taken_up_and_ends_the_same(
     broken = tmp_path / "runs" / "broken"
     with subprocess.Popen(
         command(*line, "--name", "broken"), env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        preexec_fn=hear_sigint,
         text=True, encoding="utf-8",
     ) as process:  # fmt: skip
         assert process.stderr is not None
@@ -300,7 +306,12 @@ def test_interrupted_while_asking_before_nothing_is_learned_and_the_run_can_go_o
     ]
     line += ["--name", "a", "--questions", "4", "--thought-budget", "16", "--answer-budget", "450"]
     with subprocess.Popen(
-        command(*line), env=environment(), stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        command(*line),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        preexec_fn=hear_sigint,
     ) as process:
         assert process.stderr is not None
         for text in process.stderr:
