@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 OPEN, CLOSE = "<think>", "</think>"  # what stands around a thought, in the user's files and for the model
 
@@ -37,20 +38,38 @@ class Severity(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier exchange of a dialogue. The thought is "" where it is not sent back to the model."""
+
+    question: str
+    thought: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One lesson: a question, the thought that leads from it, and the answer. Text is exactly the user's."""
 
-    id: str  # content_id(question, thought, answer)
+    id: str  # content_id of question, thought and answer, and of the history where there is one
     question: str
     thought: str
     answer: str
     source: str  # "file:line"; for a JSON array, the line on which the record begins
     system: str = ""
+    history: tuple[Turn, ...] = ()  # the exchanges before the question, oldest first; part of the prompt
 
     @classmethod
-    def make(cls, question: str, thought: str, answer: str, source: str, system: str = "") -> Record:
+    def make(
+        cls, question: str, thought: str, answer: str, source: str, system: str = "", history: tuple[Turn, ...] = ()
+    ) -> Record:
         """A record with its id computed."""
-        return cls(content_id(question, thought, answer), question, thought, answer, source, system)
+        earlier = [text for turn in history for text in (turn.question, turn.thought, turn.answer)]
+        return cls(content_id(question, thought, answer, *earlier), question, thought, answer, source, system, history)
+
+    @classmethod
+    def read(cls, line: dict[str, Any]) -> Record:
+        """A record from a line of held-out.jsonl."""
+        return cls(**line | {"history": tuple(Turn(**turn) for turn in line.get("history", ()))})
 
 
 def content_id(*parts: str) -> str:

@@ -153,7 +153,7 @@ def reopen(
     manifest = runfolder.read_json(run / runfolder.MANIFEST) or {}
     if not (run / runfolder.ADAPTER).is_dir():
         raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
-    records = [Record(**line) for line in runfolder.read_lines(run / runfolder.HELD_OUT)]
+    records = [Record.read(line) for line in runfolder.read_lines(run / runfolder.HELD_OUT)]
     if not records:
         raise Refusal(t("compare.no_held_out", run=run), t("compare.no_held_out_hint"))
     folder = hub.resolve(settings.model, say)
