@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buke import runfolder, words
-from buke.records import Answer, Ending, Finding, HeldOut, Judged, Record, Severity, Step, Verdict
+from buke.records import Answer, Ending, Finding, HeldOut, Judged, Record, Severity, Step, Turn, Verdict
 from buke.words import Refusal
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -190,7 +190,7 @@ def test_lines_come_back_as_they_went(values: list[Any], tmp_path: Path) -> None
 def test_what_travels_is_written_in_plain_json(tmp_path: Path) -> None:
     answer = Answer("id", "t", "a", Ending.STOPPED, True, False, 3, 4, 0.5)
     judged = Judged(answer, Verdict.NO_ANSWER, False, 0.5, None, 7)
-    record = Record.make("问", "思", "答", "f:1")
+    record = Record.make("问", "思", "答", "f:1", "系", (Turn("q", "", "a"),))
     step = Step(1, 0.5, None, 9, 20, 1e-4, None, 0.1, "why")
     values = [
         judged,
@@ -204,7 +204,7 @@ def test_what_travels_is_written_in_plain_json(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in text.splitlines()]
     assert lines[0]["answer"]["ending"] == "stopped"
     assert (lines[0]["verdict"], lines[0]["held_out_loss_sum"]) == ("no_answer", None)
-    assert Record(**lines[1]) == record
+    assert Record.read(lines[1]) == record
     assert "问" in text
     assert Step(**lines[2]) == step
     assert lines[3]["severity"] == "warning"
