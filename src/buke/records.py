@@ -66,6 +66,11 @@ class Record:
         earlier = [text for turn in history for text in (turn.question, turn.thought, turn.answer)]
         return cls(content_id(question, thought, answer, *earlier), question, thought, answer, source, system, history)
 
+    @property
+    def root(self) -> str:
+        """The first question of its dialogue: all records of a dialogue stand on the same side of the split."""
+        return self.history[0].question if self.history else self.question
+
     @classmethod
     def read(cls, line: dict[str, Any]) -> Record:
         """A record from a line of held-out.jsonl."""

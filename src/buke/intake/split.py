@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 
+from buke.intake.among import held_out, number
 from buke.records import Record
 
 
@@ -15,7 +14,7 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     share: part to hold out, 0 to 1. The target is 0 where share is 0 or there are fewer than 10 records, else
     max(round(share * n), min(least, n // 10)).
 
-    Questions are taken in the order of their SHA-256 as long as all their records fit into the target, so a question
+    Questions (of a dialogue, the first) are taken in the order of their SHA-256 as long as all their records fit into the target, so a question
     is never on both sides, and neither the order of the records nor a seed matters. Where the next question has more
     records than there is room for, fewer than the target are held out.
 
@@ -24,14 +23,8 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     questions have smaller hashes. When the target grows, training records may become held out; an adapter trained
     before that has seen them, so compare it only on records that were held out then.
     """
-    count = len(records)
-    target = 0 if share == 0 or count < 10 else max(round(share * count), min(least, count // 10))
-    sizes = Counter(record.question for record in records)
-    chosen: set[str] = set()
-    for question in sorted(sizes, key=lambda text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()):
-        target -= sizes[question]
-        if target < 0:
-            break
-        chosen.add(question)
-    training = [record for record in records if record.question not in chosen]
-    return training, [record for record in records if record.question in chosen]
+    mask = held_out([number(record.root) for record in records], share, least)
+    parts: tuple[list[Record], list[Record]] = [], []
+    for record, out in zip(records, mask.tolist(), strict=True):
+        parts[out].append(record)
+    return parts

@@ -1,0 +1,161 @@
+"""Room `intake`, among: what records are to each other: the same, nearly the same, the same question answered otherwise.
+
+Only numbers are kept of a record, 104 bytes, so that a million records fit beside each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from buke.records import Record
+
+Numbers = np.ndarray[tuple[int], np.dtype[np.uint64]]
+Pairs = list[tuple[int, int]]  # (a record, the first one it is like), by index
+
+SHINGLE = 5  # characters
+PERMUTATIONS, BAND = 32, 4  # values of a signature, and how many of them have to agree for a first suspicion
+NEAR = 0.8  # share of a signature that agrees in near-duplicates: an estimate of the Jaccard likeness of shingles
+LEAST = 12  # shingles; a shorter question is only compared exactly
+HEAD = 1000  # records from which the common shingles are learned
+TEXT = 2000  # characters of a question that are compared
+_NUMBER = re.compile(r"\d+")
+
+
+def number(text: str) -> int:
+    """64 bits that stand for a text: the first 8 bytes of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def shingles(text: str) -> set[str]:
+    """All runs of SHINGLE characters, without regard to case and white space."""
+    text = " ".join(text[:TEXT].casefold().split())
+    return {text[i : i + SHINGLE] for i in range(len(text) - SHINGLE + 1)}
+
+
+def common_shingles(records: Iterable[Record]) -> frozenset[str]:
+    """What more than a fifth of the questions (and more than 20) share, such as an instruction before each of them.
+
+    Left out of the comparison: otherwise a long instruction would make all of them near-duplicates.
+    """
+    counts: Counter[str] = Counter()
+    n = 0
+    for record in records:
+        counts.update(shingles(record.question))
+        n += 1
+    return frozenset(shingle for shingle, count in counts.items() if count > max(20, n / 5))
+
+
+@dataclass(slots=True)
+class Marks:
+    """What is compared of N records, in order: each a column of N (signatures: N * PERMUTATIONS) values."""
+
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    roots: array[int] = field(default_factory=lambda: array("Q"))  # of the question by which a record is held out
+    questions: array[int] = field(default_factory=lambda: array("Q"))  # with all that stands before it
+    answers: array[int] = field(default_factory=lambda: array("Q"))
+    numbers: array[int] = field(default_factory=lambda: array("Q"))  # of the question, 0 where there are none
+    signatures: array[int] = field(default_factory=lambda: array("H"))  # all 0 where the question is too short
+
+    def add(self, record: Record, common: frozenset[str], near: bool = True) -> None:
+        """Append a record. near: whether to sign its question, which takes most of the time."""
+        question = number(record.question)
+        before = [record.system, *(text for turn in record.history for text in (turn.question, turn.answer))]
+        self.ids.append(int(record.id, 16))
+        self.roots.append(number(record.root) if record.history else question)
+        self.questions.append(question ^ number("\0".join(before)) if any(before) else question)
+        self.answers.append(number(record.answer))
+        found = _NUMBER.findall(record.question)
+        self.numbers.append(number(" ".join(found)) if found else 0)
+        self.signatures.extend(_signature(record, common) if near else _UNSIGNED)
+
+    def extend(self, other: Marks) -> None:
+        """Append the records of another."""
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(other, name))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+_UNSIGNED = [0] * PERMUTATIONS
+
+
+def _signature(record: Record, common: frozenset[str]) -> list[int]:
+    """MinHash of the question's shingles, 16 bits a value (Broder 1997); zeros where it is too short."""
+    import rensa
+
+    found = shingles(record.question) - common
+    if len(found) < LEAST:
+        return _UNSIGNED
+    minhash = rensa.RMinHash(num_perm=PERMUTATIONS, seed=1)
+    minhash.update(list(found))
+    return [value & 0xFFFF for value in minhash.digest()]
+
+
+def duplicates(marks: Marks) -> Pairs:
+    """Records met before, each with the first that is the same in question, thought and answer."""
+    ids = _numbers(marks.ids)
+    first = _first_of(ids)
+    return _pairs(first, first != np.arange(len(ids)))
+
+
+def contradictions(marks: Marks) -> Pairs:
+    """Records whose question was met before with another answer, each with the first of that question."""
+    answers = _numbers(marks.answers)
+    first = _first_of(_numbers(marks.questions))
+    return _pairs(first, answers != answers[first])
+
+
+def near(marks: Marks) -> Pairs:
+    """Records whose question is nearly that of an earlier one: other words, the same numbers.
+
+    Candidates are records with the same numbers that agree in one band of BAND values (locality-sensitive hashing);
+    each is held against the first of its bucket, so the work grows with N, not with its square.
+    """
+    signatures = np.frombuffer(marks.signatures, np.uint16).reshape(-1, PERMUTATIONS)
+    numbers, questions = _numbers(marks.numbers), _numbers(marks.questions)
+    signed = np.flatnonzero(signatures.any(1))
+    found: dict[int, int] = {}
+    for band in range(0, PERMUTATIONS, BAND):
+        values = np.ascontiguousarray(signatures[signed, band : band + BAND]).view(np.uint64).ravel()
+        first = signed[_first_of(values ^ numbers[signed])]
+        met = np.flatnonzero((first != signed) & (questions[first] != questions[signed]))
+        for some in np.array_split(met, len(met) // 100_000 + 1):
+            i, j = signed[some], first[some]
+            like = (signatures[i] == signatures[j]).mean(1) >= NEAR
+            for late, early in zip(i[like].tolist(), j[like].tolist(), strict=True):
+                found[late] = min(early, found.get(late, early))
+    return sorted(found.items())
+
+
+def held_out(roots: Sequence[int], share: float, least: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which of N records are held out, by the hashes of their questions. See ``split`` for what that means."""
+    count = len(roots)
+    target = 0 if share == 0 or count < 10 else max(round(share * count), min(least, count // 10))
+    hashes = np.asarray(roots, np.uint64)
+    values, sizes = np.unique(hashes, return_counts=True)
+    chosen = values[: np.searchsorted(np.cumsum(sizes), target, "right")]
+    mask: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.isin(hashes, chosen)
+    return mask
+
+
+def _numbers(column: array[int]) -> Numbers:
+    return np.frombuffer(column, np.uint64)
+
+
+def _first_of(values: Numbers) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """For each of N values the index of the first that is equal to it."""
+    _, first, group = np.unique(values, return_index=True, return_inverse=True)
+    return first[group]
+
+
+def _pairs(first: np.ndarray[tuple[int], np.dtype[np.intp]], which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Pairs:
+    late = np.flatnonzero(which)
+    return list(zip(late.tolist(), first[late].tolist(), strict=True))
