@@ -2,4 +2,5 @@
 
 from buke.cli import main
 
-main()
+if __name__ == "__main__":  # a worker process of `check` imports this file too, and must not start anew
+    main()

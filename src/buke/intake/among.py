@@ -1,4 +1,4 @@
-"""Room `intake`, among: what records are to each other: the same, nearly the same, the same question answered otherwise.
+"""Room `intake`, among: what records are to each other: the same, nearly the same, one question with two answers.
 
 Only numbers are kept of a record, 104 bytes, so that a million records fit beside each other.
 """
@@ -17,9 +17,9 @@ import numpy as np
 from buke.records import Record
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.uint64]]
-Pairs = list[tuple[int, int]]  # (a record, the first one it is like), by index
+Pairs = np.ndarray[tuple[int, int], np.dtype[np.intp]]  # (P, 2): a record, and the first one it is like, by index
 
-SHINGLE = 5  # characters
+SHINGLE, HAN_SHINGLE = 5, 3  # characters: a Han character says as much as two letters
 PERMUTATIONS, BAND = 32, 4  # values of a signature, and how many of them have to agree for a first suspicion
 NEAR = 0.8  # share of a signature that agrees in near-duplicates: an estimate of the Jaccard likeness of shingles
 LEAST = 12  # shingles; a shorter question is only compared exactly
@@ -34,9 +34,10 @@ def number(text: str) -> int:
 
 
 def shingles(text: str) -> set[str]:
-    """All runs of SHINGLE characters, without regard to case and white space."""
+    """All runs of SHINGLE characters (HAN_SHINGLE in Chinese), without regard to case and white space."""
     text = " ".join(text[:TEXT].casefold().split())
-    return {text[i : i + SHINGLE] for i in range(len(text) - SHINGLE + 1)}
+    size = SHINGLE if max(text, default="") < "\u2e80" else HAN_SHINGLE
+    return {text[i : i + size] for i in range(len(text) - size + 1)}
 
 
 def common_shingles(records: Iterable[Record]) -> frozenset[str]:
@@ -122,7 +123,7 @@ def near(marks: Marks) -> Pairs:
     signatures = np.frombuffer(marks.signatures, np.uint16).reshape(-1, PERMUTATIONS)
     numbers, questions = _numbers(marks.numbers), _numbers(marks.questions)
     signed = np.flatnonzero(signatures.any(1))
-    found: dict[int, int] = {}
+    first_like = np.arange(len(marks))
     for band in range(0, PERMUTATIONS, BAND):
         values = np.ascontiguousarray(signatures[signed, band : band + BAND]).view(np.uint64).ravel()
         first = signed[_first_of(values ^ numbers[signed])]
@@ -130,9 +131,38 @@ def near(marks: Marks) -> Pairs:
         for some in np.array_split(met, len(met) // 100_000 + 1):
             i, j = signed[some], first[some]
             like = (signatures[i] == signatures[j]).mean(1) >= NEAR
-            for late, early in zip(i[like].tolist(), j[like].tolist(), strict=True):
-                found[late] = min(early, found.get(late, early))
-    return sorted(found.items())
+            first_like[i[like]] = np.minimum(first_like[i[like]], j[like])
+    return _pairs(first_like, first_like != np.arange(len(marks)))
+
+
+def leaks(marks: Marks, near_pairs: Pairs, out: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Pairs:
+    """Training records whose question is that of a held-out record, or nearly; each with such a held-out record.
+
+    near_pairs: of ``near``. out: which of the N records are held out. Nearness is passed on: where a is near b and b
+    near c, all three belong together.
+    """
+    group = _first_of(_numbers(marks.questions))
+    joined: dict[int, int] = {}  # a group -> an earlier one it belongs to
+
+    def whole(one: int) -> int:
+        while one in joined:
+            one = joined[one]
+        return one
+
+    for late, early in near_pairs.tolist():
+        a, b = whole(int(group[late])), whole(int(group[early]))
+        if a != b:
+            joined[max(a, b)] = min(a, b)
+    lookup = np.arange(len(group))
+    for one in joined:
+        lookup[one] = whole(one)
+    group = lookup[group]
+    held = np.flatnonzero(out)[::-1]
+    asked = dict(zip(group[held].tolist(), held.tolist(), strict=True))  # a group -> its first held-out record
+    met = np.flatnonzero(~out & np.isin(group, group[held]))
+    return np.array([(i, asked[g]) for i, g in zip(met.tolist(), group[met].tolist(), strict=True)], np.intp).reshape(
+        -1, 2
+    )
 
 
 def held_out(roots: Sequence[int], share: float, least: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -156,6 +186,8 @@ def _first_of(values: Numbers) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     return first[group]
 
 
-def _pairs(first: np.ndarray[tuple[int], np.dtype[np.intp]], which: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Pairs:
+def _pairs(
+    first: np.ndarray[tuple[int], np.dtype[np.intp]], which: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> Pairs:
     late = np.flatnonzero(which)
-    return list(zip(late.tolist(), first[late].tolist(), strict=True))
+    return np.column_stack([late, first[late]])

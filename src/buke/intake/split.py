@@ -14,9 +14,9 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     share: part to hold out, 0 to 1. The target is 0 where share is 0 or there are fewer than 10 records, else
     max(round(share * n), min(least, n // 10)).
 
-    Questions (of a dialogue, the first) are taken in the order of their SHA-256 as long as all their records fit into the target, so a question
-    is never on both sides, and neither the order of the records nor a seed matters. Where the next question has more
-    records than there is room for, fewer than the target are held out.
+    Questions (of a dialogue, the first) are taken in the order of their SHA-256 as long as all their records fit into
+    the target, so a question is never on both sides, and neither the order of the records nor a seed matters. Where
+    the next question has more records than there is room for, fewer than the target are held out.
 
     What holds when records are appended: as long as the target does not grow, no training record becomes held out,
     for its place in the order can only move back. A held-out record may become a training record, where appended

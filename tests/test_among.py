@@ -1,0 +1,95 @@
+"""Room `intake`, among: the same, nearly the same, contradicting, leaking."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buke.intake.among import Marks, common_shingles, contradictions, duplicates, held_out, leaks, near, shingles
+from buke.records import Record, Turn
+
+LONG = "A woman of 54 years comes with a headache that began two days ago and does not answer to paracetamol"
+ZH = "患者女，五十四岁，两天前开始头痛，服用对乙酰氨基酚后没有缓解，伴有恶心和畏光，既往有偏头痛病史，应如何处理？"
+
+
+def marks(*records: tuple[str, str], thought: str = "t") -> Marks:
+    made = [Record.make(question, thought, answer, f"f:{i}") for i, (question, answer) in enumerate(records)]
+    found, common = Marks(), common_shingles(made)
+    for record in made:
+        found.add(record, common)
+    return found
+
+
+def test_the_same_record_is_found_with_the_first_of_its_kind() -> None:
+    assert duplicates(marks(("q", "a"), ("r", "a"), ("q", "a"), ("q", "b"), ("q", "a"))).tolist() == [[2, 0], [4, 0]]
+    assert len(duplicates(Marks())) == len(near(Marks())) == 0
+
+
+def test_the_same_question_with_another_answer_is_found() -> None:
+    assert contradictions(marks(("q", "a"), ("q", "a"), ("q", "b"), ("r", "b"))).tolist() == [[2, 0]]
+
+
+def test_a_question_is_not_the_same_after_another_history_or_system_message() -> None:
+    found = Marks()
+    for system, history in (("", ()), ("s", ()), ("", (Turn("x", "", "y"),)), ("", (Turn("x", "", "z"),))):
+        found.add(Record.make("q", "t", f"{system}{history}", "f:1", system, history), frozenset())
+    assert len(contradictions(found)) == 0
+
+
+def test_near_duplicates_are_found_in_both_languages() -> None:
+    english = (
+        LONG,
+        LONG.replace("woman", "lady"),
+        LONG.upper() + "!",
+        "What is the dose of aspirin for a child of this age?",
+    )
+    assert near(marks(*((q, "a") for q in english))).tolist() == [[1, 0], [2, 0]]
+    chinese = (ZH, ZH.replace("恶心", "呕吐"), ZH[: len(ZH) // 2])
+    assert near(marks(*((q, "a") for q in chinese))).tolist() == [[1, 0]]
+
+
+def test_other_numbers_make_another_question() -> None:
+    assert len(near(marks((LONG, "a"), (LONG.replace("54", "45"), "b")))) == 0
+
+
+def test_a_shared_instruction_makes_no_near_duplicates() -> None:
+    instruction = (
+        "You are a careful physician. Read the case and answer in one sentence, after thinking it through. " * 3
+    )
+    cases = [
+        f"{instruction}{word * 3} of the {word}, which is {word[::-1]}"
+        for word in (
+            f"{a}{b}{c}" for a in ("kid", "liv", "spl") for b in ("ney", "er", "een") for c in ("ab", "cd", "ef", "gh")
+        )
+    ]
+    assert len(near(marks(*((case, "a") for case in cases)))) == 0
+
+
+def test_leaks_are_passed_on_from_near_to_near() -> None:
+    found = marks(
+        (LONG, "a"), (LONG + ".", "b"), ("quite another question, about something else", "c"), (LONG + "?", "d")
+    )
+    out = np.array([False, False, False, True])
+    assert leaks(found, near(found), out).tolist() == [[0, 3], [1, 3]]
+    assert leaks(found, near(found), ~out).tolist() == [[3, 0]]
+    assert len(leaks(found, near(found), np.zeros(4, bool))) == 0
+
+
+@settings(max_examples=50)
+@given(st.lists(st.text(max_size=30), min_size=2, max_size=12))
+def test_near_is_symmetric_with_itself_and_never_links_forward(questions: list[str]) -> None:
+    for late, early in near(marks(*((q, "a") for q in questions))).tolist():
+        assert early < late
+        assert questions[early] != questions[late]
+
+
+def test_shingles_ignore_case_and_space() -> None:
+    assert shingles("A  b\nCdef") == shingles("a b cdef") == {"a b c", " b cd"[:5], "b cde", " cdef"}
+
+
+def test_what_is_held_out_is_whole_questions_up_to_the_share() -> None:
+    roots = [1, 1, 1, 5, 6, 7, 8, 9, 10, 11]
+    assert held_out(roots, 0.3, 0).tolist() == [True] * 3 + [False] * 7
+    assert not held_out(roots, 0.2, 0).any()  # the first question has three records
+    assert not held_out(roots[:9], 0.5, 0).any()
