@@ -72,12 +72,12 @@ def runs_in(runs: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / RUN_TOML).stat().st_mtime, reverse=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file so that it is either the old one or the new one, never a part."""
+def write_text(path: Path, text: str | Iterable[str]) -> None:
+    """Write a whole file, from a text or its pieces, so that it is either the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -92,7 +92,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:
     """Write JSON Lines, atomically."""
-    write_text(path, "".join(_json(value) + "\n" for value in values))
+    write_text(path, (_json(value) + "\n" for value in values))
 
 
 def append_line(path: Path, value: Any) -> None:

@@ -14,6 +14,7 @@ from buke.cli.flags import Common, settings_from, with_settings
 from buke.words import Refusal, t
 
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
+NOT_FOR_CHECK = ("data", "limit", "length", "overlong", "device", "precision")
 LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
@@ -27,6 +28,7 @@ def app(common: Common) -> typer.Typer:
     made.callback()(_top)
     everything = ("data", "model", "lora", "training", "comparison", "run")
     made.command("demo", help=t("cli.demo"))(_demo(common))
+    made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
     made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
     made.command("compare", help=t("cli.compare"))(
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
@@ -66,6 +68,24 @@ def _demo(common: Common) -> Any:
         run_demo(common.runs, name or None, seed, lessons, questions, as_json)
 
     return demo
+
+
+def _check(common: Common) -> Any:
+    def check(
+        data: Annotated[list[str], typer.Argument(help=t("cli.data_or_stdin"))],
+        near: Annotated[bool, typer.Option("--near/--no-near", help=t("cli.check_near"))] = True,
+        report: Annotated[str, typer.Option("--report", metavar="DIR", help=t("cli.check_report_help"))] = "",
+        fix: Annotated[str, typer.Option("--fix", metavar="OUT.jsonl", help=t("cli.check_fix"))] = "",
+        strict: Annotated[bool, typer.Option("--strict", help=t("cli.check_strict"))] = False,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli.check import Wanted, check_data
+
+        settings, _ = settings_from(given, {"data": data})
+        raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, near)))
+
+    return check
 
 
 def _train(common: Common) -> Any:

@@ -1,46 +1,40 @@
-"""Room `intake`: files -> Records and Findings. Its one public function is ``read``; ``split`` holds records out.
+"""Room `intake`: files -> Records and Findings.
 
-Every problem of every file is found in one pass, each with ``file:line`` and how to mend it.
+``read`` gives the records that a run learns from; ``check`` looks through files of any size and keeps only numbers;
+``split`` holds records out; ``fix`` writes a mended copy. Every problem of every file is found in one pass, each with
+``file:line`` and how to mend it.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from buke.intake.formats import Content, find, parse
-from buke.intake.shapes import KNOWN, Fields, Reading, Roles, ambiguities, record
-from buke.intake.split import split
+from buke.config import Settings
+from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near
+from buke.intake.check import check, mapping, readings_of
+from buke.intake.files import FileInfo, files_of
+from buke.intake.fix import fix
+from buke.intake.formats import find, open_content
+from buke.intake.review import review
+from buke.intake.shapes import KNOWN, Fields, Options, Reading, Roles, ambiguities, read_row
+from buke.intake.split import leaks, split
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
-__all__ = ["FileInfo", "Intake", "read", "split"]
+__all__ = [
+    "FileInfo", "Intake", "Options", "check", "fix", "leaks", "options_of", "read", "readings_of", "settle", "split",
+]  # fmt: skip
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 SHOWN = 20  # findings listed in a refusal
 
 
 @dataclass(slots=True)
-class FileInfo:
-    """One file as it was read."""
-
-    path: str
-    bytes: int
-    sha256: str  # of the bytes, 64 hex digits
-    format: str  # "jsonl", "json", "csv", "tsv"; "" where it could not be told
-    encoding: str  # Python's name of it
-    shape: str = ""  # of most of its rows; "" where none was recognised
-    rows: int = 0  # rows looked at: all of them, or fewer where a limit was reached
-
-
-@dataclass(slots=True)
 class Intake:
-    """What was read. ``read`` counts the rows looked at; ``read - len(records)`` were left out."""
+    """What was read. ``read`` counts the rows looked at."""
 
     records: list[Record] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -48,144 +42,121 @@ class Intake:
     read: int = 0
 
 
-def read(
-    paths: Sequence[Path],
-    *,
-    limit: int | None = None,
-    question_field: str | None = None,
-    thought_field: str | None = None,
-    answer_field: str | None = None,
-    without_thought: Literal["refuse", "empty"] = "refuse",
-) -> Intake:
+def options_of(settings: Settings) -> Options:
+    """How the settings want rows to be read."""
+    s = settings
+    fields = Fields(s.question_field, s.thought_field, s.answer_field)
+    return Options(fields, s.map, s.turns, s.earlier_thoughts, s.without_thought != "refuse")
+
+
+def read(paths: Sequence[Path], options: Options | None = None, *, limit: int | None = None) -> Intake:
     """The good records of files, in order, and a finding for everything else.
 
     paths: files, or folders whose data files are read in the order of their names.
     limit: stop after so many good records.
-    *_field: names of fields, overriding recognition; 1, 2, … name the columns of a table without a header.
-    without_thought: a record without a thought is an error, or is kept with the thought "".
     Raises Refusal where a path does not exist or cannot be read, where a given field is in no file, and where no
     good record remains; the findings are its details.
     """
-    fields = Fields(question_field, thought_field, answer_field)
-    intake, contents = Intake(), []
-    for path in _files(paths):
-        data = _bytes(path)
-        content = parse(data, str(path), KNOWN, fields.given)
-        digest = hashlib.sha256(data).hexdigest()
-        intake.files.append(FileInfo(str(path), len(data), digest, content.format, content.encoding))
-        contents.append(content)
-    _check_fields(fields, intake.files, contents)
-    met = _Met()
-    for info, content in zip(intake.files, contents, strict=True):
-        intake.findings += content.findings
-        sources = ((f"{info.path}:{raw.line}", raw) for raw in content.rows)
-        readings = (record(raw, source, fields, without_thought == "empty") for source, raw in sources)
-        _take(info, readings, intake, limit, met)
+    options = options or Options()
+    intake, seen = Intake(), _Seen(options.given)
+    for path in files_of(paths):
+        content = open_content(path, KNOWN, options.given)
+        taken = _Taken()
+        for raw in content.rows:
+            if limit is not None and len(intake.records) >= limit:
+                break
+            seen.names(raw.value)
+            taken.row(read_row(raw, f"{path}:{raw.line}", options), intake, seen)
+        info = FileInfo.of(path, content)
+        info.shape, info.rows, info.mapping = taken.shape, taken.rows, mapping(taken.roles)
+        intake.files.append(info)
+        intake.read += taken.rows
+        intake.findings += [*content.findings, *taken.findings]
+    seen.check_fields(intake.files)
     if not intake.records:
         raise _nothing(intake)
+    intake.findings += _among(intake.records)
     return intake
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files meant by paths. Raises Refusal for no path, a missing one, or a folder without data files."""
-    if not paths:
-        raise Refusal(t("intake.no_paths"), t("intake.no_paths_hint"))
-    files: list[Path] = []
-    problems: list[tuple[str, str]] = []
-    for path in map(Path, paths):
-        try:
-            inside = _inside(path) if path.is_dir() else [path] if path.exists() else None
-        except OSError as error:
-            problems.append((t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")))
-            continue
-        files += inside or []
-        if inside is None:
-            names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            near = difflib.get_close_matches(path.name, names, n=1)
-            hint = t("intake.nearest_file", name=near[0]) if near else t("intake.missing_file_hint")
-            problems.append((t("intake.missing_file", path=path), hint))
-        elif not inside:
-            hint = t("intake.no_data_in_folder_hint", suffixes=" ".join(SUFFIXES))
-            problems.append((t("intake.no_data_in_folder", path=path), hint))
-    if problems:
-        (message, hint), *others = problems
-        raise Refusal(message, hint, tuple(f"{message} ({hint})" for message, hint in others))
-    return files
+class _Seen:
+    """What was met over all files: ids of records, and the field names that were looked for."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self.first: dict[str, str] = {}  # the id of a record -> where it stands
+        self.wanted = list(wanted)
+        self.present: dict[str, None] = {}
+
+    def names(self, value: object) -> None:
+        """Take the field names of a row in, where the user gave any."""
+        if self.wanted and isinstance(value, dict):
+            self.present.update(dict.fromkeys(value))
+
+    def check_fields(self, files: list[FileInfo]) -> None:
+        """Raise Refusal for a given field name that no row of any file has, with the names there are."""
+        for name in self.wanted if self.present else ():
+            if name not in self.present:
+                lower = {key.casefold(): key for key in self.present}
+                close = difflib.get_close_matches(name.casefold(), lower, n=1)
+                hint = t("intake.nearest_field", name=lower[close[0]]) if close else t("intake.unknown_field_hint")
+                names = ", ".join(list(self.present)[:SHOWN])
+                raise Refusal(t("intake.unknown_field", path=files[0].path, name=name, names=names), hint)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """The data files of a folder, by name."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    return sorted(path for path in files if path.is_file())
+class _Taken:
+    """What was taken from one file."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.shapes: Counter[str] = Counter()
+        self.told: set[Roles] = set()
+        self.roles: Roles | None = None
+        self.own: list[Finding] = []
+
+    def row(self, reading: Reading, intake: Intake, seen: _Seen) -> None:
+        """Take one row: its records that were not met before, and what is to be said of them."""
+        self.rows += 1
+        self.shapes[reading.shape] += 1
+        self.own += reading.findings
+        if (roles := reading.roles) and roles not in self.told:
+            self.told.add(roles)
+            self.roles = self.roles or roles
+            self.own += ambiguities(roles, reading.source)
+        for record in reading.records:
+            if first := seen.first.get(record.id):
+                self.own.append(find(record.source, "duplicate", Severity.WARNING, first=first))
+                continue
+            seen.first[record.id] = record.source
+            self.own += review(record)
+            intake.records.append(record)
+
+    @property
+    def shape(self) -> str:
+        """Of most rows; "" where none was recognised."""
+        return next((shape for shape, _ in self.shapes.most_common() if shape), "")
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is to be said; where no row has a known shape, that is said once for the file."""
+        unknown = [finding for finding in self.own if finding.kind == "unknown_shape"]
+        return unknown[:1] if len(unknown) == self.rows else self.own
 
 
-def _bytes(path: Path) -> bytes:
-    """A file's bytes. Raises Refusal where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Refusal(t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")) from None
+def _among(records: list[Record]) -> Iterator[Finding]:
+    """Findings between records that were kept."""
+    marks, common = Marks(), common_shingles(records[:HEAD])
+    for record in records:
+        marks.add(record, common)
+    for kind, pairs in (("other_answer", contradictions(marks)), ("near_duplicate", near(marks))):
+        for late, first in pairs.tolist():
+            yield find(records[late].source, kind, Severity.WARNING, first=records[first].source)
 
 
-def _check_fields(fields: Fields, files: list[FileInfo], contents: list[Content]) -> None:
-    """Raise Refusal for a given field name that no row of any file has, with the names there are."""
-    if not fields.given:
-        return
-    present: dict[str, None] = {}
-    for content in contents:
-        for raw in content.rows:
-            if isinstance(raw.value, dict):
-                present.update(dict.fromkeys(raw.value))
-    for name in fields.given if present else ():
-        if name not in present:
-            lower = {key.casefold(): key for key in present}
-            near = difflib.get_close_matches(name.casefold(), lower, n=1)
-            hint = t("intake.nearest_field", name=lower[near[0]]) if near else t("intake.unknown_field_hint")
-            names = ", ".join(list(present)[:SHOWN])
-            raise Refusal(t("intake.unknown_field", path=files[0].path, name=name, names=names), hint)
-
-
-@dataclass(slots=True)
-class _Met:
-    """What earlier records were, over all files."""
-
-    sources: dict[str, str] = field(default_factory=dict)  # of the first record with an id
-    answers: dict[str, Record] = field(default_factory=dict)  # the first record with a question
-
-    def again(self, made: Record) -> Finding | None:
-        """The finding for a record met before, or for its question with another answer."""
-        if made.id in self.sources:
-            return find(made.source, "duplicate", Severity.WARNING, first=self.sources[made.id])
-        self.sources[made.id] = made.source
-        first = self.answers.setdefault(made.question, made)
-        if first.answer != made.answer:
-            return find(made.source, "other_answer", Severity.WARNING, first=first.source)
-        return None
-
-
-def _take(info: FileInfo, readings: Iterator[Reading], intake: Intake, limit: int | None, met: _Met) -> None:
-    """Add a file's records and findings to an intake, until it holds ``limit`` records."""
-    shapes: Counter[str] = Counter()
-    findings: list[Finding] = []
-    told: set[Roles] = set()
-    while (limit is None or len(intake.records) < limit) and (reading := next(readings, None)):
-        info.rows += 1
-        shapes[reading.shape] += 1
-        findings += reading.findings
-        if (roles := reading.roles) and roles.ambiguous and roles not in told:
-            told.add(roles)
-            findings += ambiguities(roles, reading.source)
-        if made := reading.record:
-            again = met.again(made)
-            findings += [again] if again else []
-            if not again or again.kind != "duplicate":
-                intake.records.append(made)
-    unknown = [finding for finding in findings if finding.kind == "unknown_shape"]
-    if len(unknown) == info.rows:  # the file as a whole: once is enough
-        findings = unknown[:1]
-    intake.read += info.rows
-    intake.findings += findings
-    info.shape = next((shape for shape, _ in shapes.most_common() if shape), "")
+def settle(records: Sequence[Record], without_thought: str) -> None:
+    """Raise Refusal where records with and without a thought come together and the user did not say ``mix``."""
+    without = sum(not record.thought for record in records)
+    if without_thought == "empty" and 0 < without < len(records):
+        raise Refusal(t("intake.mixed", without=without, all=len(records)), t("intake.mixed_hint"))
 
 
 def _nothing(intake: Intake) -> Refusal:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from buke.intake.among import held_out, number
-from buke.records import Record
+import numpy as np
+
+from buke.intake.among import HEAD, Marks, common_shingles, held_out, near, number
+from buke.intake.among import leaks as found_leaks
+from buke.intake.formats import find
+from buke.records import Finding, Record, Severity
 
 
 def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[list[Record], list[Record]]:
@@ -28,3 +32,20 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     for record, out in zip(records, mask.tolist(), strict=True):
         parts[out].append(record)
     return parts
+
+
+def leaks(training: Sequence[Record], out: Sequence[Record]) -> tuple[list[Record], list[Finding]]:
+    """(the training records that tell nothing of a held-out one, a finding for each that does).
+
+    A record tells where its question is that of a held-out record, or nearly.
+    """
+    both, marks = [*training, *out], Marks()
+    common = common_shingles(both[:HEAD])
+    for record in both:
+        marks.add(record, common)
+    mask = np.arange(len(both)) >= len(training)
+    told = dict(found_leaks(marks, near(marks), mask).tolist())
+    kept = [record for index, record in enumerate(training) if index not in told]
+    return kept, [
+        find(training[late].source, "leak", Severity.WARNING, first=both[first].source) for late, first in told.items()
+    ]

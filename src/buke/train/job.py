@@ -154,11 +154,9 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
 
 def read_data(settings: Settings, paths: list[str], limit: int | None = None) -> intake.Intake:
     """Records of files, read as the settings say."""
-    s = settings
-    return intake.read(
-        [Path(path) for path in paths], limit=limit, question_field=s.question_field, thought_field=s.thought_field,
-        answer_field=s.answer_field, without_thought=s.without_thought,
-    )  # fmt: skip
+    found = intake.read([Path(path) for path in paths], intake.options_of(settings), limit=limit)
+    intake.settle(found.records, settings.without_thought)
+    return found
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -252,13 +250,10 @@ def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intak
     else:
         held_out, more = _encode(settings, spoken, apart)
         ids = {example.id for example in held_out}
-        records = [record for record in apart.records if record.id in ids]
-        asked = {record.question for record in records}
-        learn = [record for record in usable if record.question not in asked]
-        leaks = [
-            Finding(r.source, "held_out", t("train.leak"), t("train.leak_hint")) for r in usable if r.question in asked
-        ]
-        findings += [*more, *leaks]
+        learn, records = usable, [record for record in apart.records if record.id in ids]
+        findings += more
+    learn, leaks = intake.leaks(learn, records)
+    findings += leaks
     if not learn:
         raise Refusal(t("train.none_left"), t("train.none_left_hint"), tuple(str(f) for f in findings[:20]))
     if isinstance(spoken, TutorialPrompt):  # its training rows are cut and padded; scoring takes the whole record
@@ -277,7 +272,7 @@ def _data(reads: list[intake.Intake], parts: Parts, spoken: Prompt) -> dict[str,
     """data.json: what was read, what was kept, what is learned."""
     examples = [*parts.train, *parts.held_out]
     lengths = sorted(map(len, examples))
-    errors = [f for f in parts.findings if f.severity is Severity.ERROR or f.kind == "duplicate"]
+    errors = [f for f in parts.findings if f.severity is Severity.ERROR or f.kind in ("duplicate", "leak")]
     width = -(-lengths[-1] // 16)
     return {
         "files": [file for read in reads for file in read.files],

@@ -14,6 +14,27 @@ TEXTS = {
         "Teach a model from files of records; asks it before and after.",
         "用记录文件训练模型，并在训练前后各问一遍。",
     ),
+    "check": (
+        "Look through files of records: what is in them, what would spoil a run, and how to mend it.",
+        "检查记录文件：里面有什么、什么会毁掉训练、怎么改。",
+    ),
+    "data_or_stdin": ("files or folders of records; - for standard input", "记录文件或文件夹；- 表示标准输入"),
+    "check_near": ("look for near-duplicates too", "同时查找近似重复"),
+    "check_report_help": (
+        "write report.html, check.json and, with --model, lengths.png there",
+        "在该文件夹写出 report.html、check.json，给出 --model 时还有 lengths.png",
+    ),
+    "check_fix": (
+        "write the good records, mended, to this file, and every change to OUT.changes.jsonl",
+        "把修好的可用记录写到此文件，全部改动写到 OUT.changes.jsonl",
+    ),
+    "check_strict": ("exit with 2 where there is any finding", "只要有发现就以 2 退出"),
+    "check_fixed": (
+        "{path}: {records} records written, {mended} of them mended, {left_out} left out; every change: {changes}",
+        "{path}：写出 {records} 条，其中修改 {mended} 条，略去 {left_out} 条；全部改动见 {changes}",
+    ),
+    "check_report": ("Report: {path}", "报告：{path}"),
+    "check_no_folder": ("{folder}: cannot be made: {why}", "{folder}：无法创建：{why}"),
     "compare": (
         "Ask a run's held-out questions again, before and after; replaces its comparison.",
         "把一次运行留出的问题在训练前后的模型上再问一遍；会替换原有的对比。",

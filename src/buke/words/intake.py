@@ -163,7 +163,31 @@ TEXTS = {
     "duplicate_hint": ("delete one of them", "删去其中一条"),
     "other_answer": ("the question of {first} with another answer", "与 {first} 问题相同而回答不同"),
     "other_answer_hint": ("check which one is right; both are kept", "请核对哪个正确；两条都保留"),
+    "near_duplicate": ("nearly the question of {first}", "与 {first} 的问题几乎相同"),
+    "near_duplicate_hint": (
+        "keep one of them, unless both are meant; both are learned",
+        "若非有意，请只留一条；目前两条都会学习",
+    ),
+    "leak": (
+        "the question of the held-out {first}, or nearly; not learned, so that the comparison stays honest",
+        "与留出的 {first} 问题相同或几乎相同；不会拿来学习，以保证对比可信",
+    ),
+    "leak_hint": ("nothing to do; delete one of them to keep the other", "无需处理；若想学习它，请删去另一条"),
+    # a mended copy
+    "fix_exists": ("{path}: exists already", "{path}：已经存在"),
+    "fix_exists_hint": ("name another file; nothing is overwritten", "请换一个文件名；不会覆盖已有文件"),
+    "fix_no_folder": ("{path}: there is no such folder", "{path}：没有这个文件夹"),
+    "fix_no_folder_hint": ("name a file in a folder you may write to", "请指定可写文件夹里的文件"),
+    "fix_unwritable": ("{path}: cannot be written: {why}", "{path}：写不了：{why}"),
     # refusals
+    "mixed": (
+        "{without} of {all} records have no thought, and the others have",
+        "{all} 条记录中有 {without} 条没有思考过程，其余都有",
+    ),
+    "mixed_hint": (
+        "--without-thought mix trains both kinds side by side; refuse leaves those without a thought out",
+        "--without-thought mix 两种一起训练；refuse 则略去没有思考的记录",
+    ),
     "all_without_thought": (
         "none of the {read} records has a thought, and buke trains thoughts",
         "{read} 条记录都没有思考过程，而 buke 训练的正是思考",

@@ -62,6 +62,4 @@ TEXTS = {
     "part_data": ("the data", "数据"),
     "part_prompt": ("the prompt", "提示格式"),
     "part_model": ("the base model", "基座模型"),
-    "leak": ("the same question is in the held-out file, so it is not learned", "留出文件里有同一个问题，因此不学习它"),
-    "leak_hint": ("take it out of one of the two files", "请从其中一个文件里删去"),
 }

@@ -1,0 +1,180 @@
+"""``buke check``: what is in files of records, what is wrong with it, and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+import buke
+from buke import hub, intake, prompt, report, runfolder
+from buke.config import Settings
+from buke.intake.check import Checked, Told
+from buke.intake.review import language_of
+from buke.prompt import Prompt
+from buke.records import Record
+from buke.words import Refusal, language, t
+
+CANDIDATES = (512, 1024, 2048, 4096, 8192, 16384, 32768)  # lengths people choose from, in tokens
+MAY_DROP = 0.01  # share of the records that the recommended length may leave out
+POOR = 1.6  # bytes a token below which a tokenizer hardly knows the language of a record
+BARS = 16
+SHOWN_PLACES = 20  # of a kind of finding, on the page
+
+
+class Wanted(NamedTuple):
+    """What the command is to do beside printing."""
+
+    as_json: bool
+    report: str  # a folder; "" for none
+    fix: str  # a file; "" for none
+    strict: bool
+    near: bool
+
+
+def check_data(settings: Settings, wanted: Wanted) -> int:
+    """Check, print, write; returns the exit code."""
+    if not settings.data:
+        raise Refusal(t("intake.no_paths"), t("intake.no_paths_hint"))
+    options = intake.options_of(settings)
+    paths = [Path(path) for path in settings.data]
+    held_out = [Path(settings.held_out_file)] if settings.held_out_file else settings.held_out
+    with _progress() as told:
+        checked = intake.check(paths, options, held_out=held_out, near=wanted.near, told=told)
+    found = as_dict(checked)
+    if settings.model and found["kept"]:
+        found["tokens"] = _tokens(settings, checked, options)
+    if wanted.report:
+        _write_report(Path(wanted.report), found)
+    fixed = intake.fix(paths, options, Path(wanted.fix)) if wanted.fix else None
+    if wanted.as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _show(found)
+    if fixed:
+        counts = {"records": fixed.records, "mended": fixed.mended, "left_out": fixed.left_out}
+        print(t("cli.check_fixed", path=fixed.path, changes=fixed.changes, **counts), file=sys.stderr)
+    return 2 if not found["kept"] or (wanted.strict and found["findings"]) else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    """A bar on a terminal; nothing in a pipe."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, of: None
+        return
+    with Progress(BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def as_dict(checked: Checked) -> dict[str, Any]:
+    """What was found, in plain values and in a settled order: the same files give the same bytes."""
+    tally = checked.tally
+    kept = int(checked.kept.sum())
+    out = int((checked.out & checked.kept).sum())
+    return {
+        "buke": buke.__version__,
+        "language": language(),
+        "files": runfolder.plain(checked.files),
+        "read": tally.rows,
+        "records": len(tally.marks),
+        "kept": kept,
+        "left_out": tally.rows - tally.good + len(tally.marks) - kept,
+        "without_thought": tally.without_thought,
+        "findings": tally.findings(),
+        "characters": tally.figures(),
+        "languages": dict(tally.languages.most_common()),
+        "samples": [
+            {"source": r.source, "question": r.question, "thought": r.thought, "answer": r.answer}
+            for r in tally.samples
+        ],
+        "held_out": {"train": kept - out, "held_out": out},
+        "tokens": None,
+    }
+
+
+def _kept(checked: Checked, options: intake.Options) -> Iterator[Record]:
+    """The records that were kept, read once more."""
+    index = 0
+    for file in checked.files:
+        for reading in intake.readings_of(Path(file.path), options):
+            for record in reading.records:
+                if checked.kept[index]:
+                    yield record
+                index += 1
+
+
+def _tokens(settings: Settings, checked: Checked, options: intake.Options) -> dict[str, Any]:
+    """Lengths in tokens, with the prompt and the tokenizer of the model."""
+    folder = hub.resolve(settings.model, lambda text: print(text, file=sys.stderr))
+    spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system)
+    totals, before_answer = [], []
+    learned = ends = poor = 0
+    covered: dict[str, list[int]] = {}  # language -> bytes, tokens
+    for record in _kept(checked, options):
+        example = spoken.example(record)
+        prompt.prove(spoken, record, example)
+        totals.append(len(example))
+        before_answer.append(example.bounds[1])
+        learned += example.learned
+        ends += example.ids[-1] == spoken.end and example.learn[-1]
+        size = len((record.thought + record.answer).encode())
+        poor += size < POOR * example.learned
+        sums = covered.setdefault(language_of(record.thought + record.answer), [0, 0])
+        sums[0] += size
+        sums[1] += example.learned
+    figures = _lengths(totals, before_answer)
+    per_token = {name: round(size / tokens, 2) for name, (size, tokens) in sorted(covered.items())}
+    return {
+        "model": settings.model, "all": sum(totals), "learned": learned, "end_learned": [ends, len(totals)],
+        **figures, "bytes_per_token": per_token, "poor": poor,
+    }  # fmt: skip
+
+
+def _lengths(totals: list[int], before_answer: list[int]) -> dict[str, Any]:
+    """Histogram of the lengths, and what each length people choose from would cost."""
+    ordered = sorted(totals)
+    count, longest = len(ordered), ordered[-1]
+    width = -(-longest // BARS)
+    tops = range(width, width * BARS + 1, width)
+    lengths = [n for n in CANDIDATES if n < longest] + [next((n for n in CANDIDATES if n >= longest), longest)]
+    candidates = [
+        {"length": n, "dropped": sum(x > n for x in totals), "answer_lost": sum(x >= n for x in before_answer)}
+        for n in lengths
+    ]
+    return {
+        "median": ordered[count // 2],
+        "p95": ordered[min(count - 1, count * 95 // 100)],
+        "longest": longest,
+        "histogram": [[top, sum(top - width < x <= top for x in totals)] for top in tops],
+        "candidates": candidates,
+        "recommended": next(c["length"] for c in candidates if c["dropped"] <= MAY_DROP * count),
+    }
+
+
+def _write_report(folder: Path, found: dict[str, Any]) -> None:
+    """report.html, check.json and, with a model, lengths.png in a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_folder")) from None
+    runfolder.write_json(folder / "check.json", found)
+    report.write_data_page(folder / "report.html", found)
+    if found["tokens"]:
+        report.write_lengths(folder / "lengths.png", found)
+    print(t("cli.check_report", path=folder / "report.html"), file=sys.stderr)
+
+
+def _show(found: dict[str, Any]) -> None:
+    """The summary, as wide as the terminal."""
+    for line in report.data_lines(found, shutil.get_terminal_size((100, 24)).columns):
+        print(line)

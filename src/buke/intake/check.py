@@ -1,0 +1,235 @@
+"""Room `intake`, check: what is in files and what is wrong with it, in constant memory however large they are.
+
+Large files of JSON Lines are counted in blocks by several processes; everything else goes by row through this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import buke
+from buke.intake import among
+from buke.intake.files import FileInfo, files_of
+from buke.intake.formats import Content, Raw, find, lines, open_content
+from buke.intake.shapes import KNOWN, Options, Reading, Roles, read_row
+from buke.intake.tally import Tally
+from buke.records import Record, Severity
+from buke.words import language, set_language
+
+BLOCK = 8 << 20  # bytes of JSON Lines that a process takes at a time
+LARGE = 64 << 20  # bytes from which several processes are worth their start
+Told = Callable[[int, int], None]  # told of progress: bytes done, bytes in all
+
+
+class Task(NamedTuple):
+    """What a process has to know to count a block."""
+
+    options: Options
+    common: frozenset[str]
+    near: bool
+    language: str
+
+
+class Checked(NamedTuple):
+    """What was found in files."""
+
+    files: list[FileInfo]
+    tally: Tally  # over all files, records left out as duplicates included
+    starts: list[int]  # for each file the index of its first record in the tally; the number of records at the end
+    kept: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which good records are left after duplicates
+    out: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which are held out
+
+    def source(self, index: int) -> str:
+        """``file:line`` of a good record."""
+        which = int(np.searchsorted(self.starts, index, "right")) - 1
+        return f"{self.files[which].path}:{self.tally.lines[index]}"
+
+
+def check(
+    paths: Sequence[Path],
+    options: Options,
+    *,
+    held_out: float | Sequence[Path] = 0.05,
+    least: int = 20,
+    near: bool = True,
+    processes: int = os.cpu_count() or 1,
+    told: Told = lambda done, of: None,
+) -> Checked:
+    """Read files once and find all that would spoil a run.
+
+    held_out: the share to hold out, or files that are held out. near: whether to look for near-duplicates.
+    Raises Refusal where a path does not exist or cannot be read.
+    """
+    apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
+    found = [*files_of(paths), *apart]
+    task = Task(options, common(found, options) if near else frozenset(), near, language())
+    whole, infos, starts = Tally(), [], [0]
+    progress = _Progress(told, sum(_size(path) for path in found))
+    for path in found:
+        tally, info = _file(path, task, processes, progress)
+        whole.add(tally)
+        infos.append(info)
+        starts.append(len(whole.marks))
+    if isinstance(held_out, (int, float)):
+        out = np.zeros(len(whole.marks), bool)
+        kept = _without_duplicates(whole)
+        roots = np.frombuffer(whole.marks.roots, np.uint64)
+        out[kept] = among.held_out(roots[kept].tolist(), held_out, least)
+    else:
+        kept = _without_duplicates(whole)
+        out = np.arange(len(whole.marks)) >= starts[len(found) - len(apart)]
+    checked = Checked(infos, whole, starts, kept, out)
+    _pairs(checked)
+    return checked
+
+
+def common(paths: Sequence[Path], options: Options) -> frozenset[str]:
+    """The shingles that the questions of the first records share."""
+    readings = itertools.chain.from_iterable(readings_of(path, options) for path in paths)
+    records = (record for reading in readings for record in reading.records)
+    return among.common_shingles(itertools.islice(records, among.HEAD))
+
+
+def readings_of(path: Path, options: Options) -> Iterator[Reading]:
+    """What becomes of each row of a file."""
+    content = open_content(path, KNOWN, options.given)
+    return _read(content.rows, str(path), options)
+
+
+def _read(rows: Iterable[Raw], name: str, options: Options) -> Iterator[Reading]:
+    return (read_row(raw, f"{name}:{raw.line}", options) for raw in rows)
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+class _Progress:
+    """Bytes done over all files."""
+
+    def __init__(self, told: Told, total: int) -> None:
+        self.told, self.total, self.done = told, total, 0
+
+    def add(self, count: int) -> None:
+        self.done += count
+        self.told(self.done, self.total)
+
+
+def _file(path: Path, task: Task, processes: int, progress: _Progress) -> tuple[Tally, FileInfo]:
+    """Count one file."""
+    content = open_content(path, KNOWN, task.options.given)
+    plain = content.format == "jsonl" and content.encoding in ("utf-8", "utf-8-sig") and not content.compression
+    if plain and processes > 1 and _size(path) >= LARGE:
+        tally, info = _in_blocks(path, content, task, processes, progress)
+    else:
+        tally = _count(content.rows, str(path), task)
+        info = FileInfo.of(path, content)
+        progress.add(info.bytes)
+    for finding in content.findings:
+        tally.find(finding)
+    info.shape, info.rows = tally.shape, tally.rows
+    info.mapping = mapping(tally.roles)
+    return tally, info
+
+
+def mapping(roles: Roles | None) -> dict[str, str]:
+    """Which field was taken for which role."""
+    names = ("question", "thought", "answer", "system", "more", "turns")
+    return {name: str(value) for name in names if (value := getattr(roles, name, None))}
+
+
+def _count(rows: Iterable[Raw], name: str, task: Task) -> Tally:
+    tally = Tally()
+    for reading in _read(rows, name, task.options):
+        tally.row(reading, task.common, task.near)
+    return tally
+
+
+def _in_blocks(path: Path, content: Content, task: Task, processes: int, progress: _Progress) -> tuple[Tally, FileInfo]:
+    """Count a large file of JSON Lines in several processes, a few blocks ahead of what has been added up."""
+    tally, digest, size = Tally(), hashlib.sha256(), 0
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[int, Future[Tally]]] = deque()
+    with ProcessPoolExecutor(processes, context, _quiet, (task.language,)) as pool:
+        try:
+            for data, line in _blocks(path):
+                digest.update(data)
+                size += len(data)
+                waiting.append((len(data), pool.submit(_block, data, str(path), line, task)))
+                while len(waiting) > 2 * processes:
+                    _collect(waiting, tally, progress)
+            while waiting:
+                _collect(waiting, tally, progress)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    info = FileInfo(str(path), size, digest.hexdigest(), content.format, content.encoding)
+    return tally, info
+
+
+def _collect(waiting: deque[tuple[int, Future[Tally]]], tally: Tally, progress: _Progress) -> None:
+    size, counted = waiting.popleft()
+    tally.add(counted.result())
+    progress.add(size)
+
+
+def _quiet(tongue: str) -> None:
+    """Begin a process: Ctrl-C is the parent's to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_language(tongue)
+
+
+def _block(data: bytes, name: str, line: int, task: Task) -> Tally:
+    return _count(lines(data, name, line), name, task)
+
+
+def _blocks(path: Path) -> Iterator[tuple[bytes, int]]:
+    """A file in blocks of whole lines, each with the number of its first line."""
+    line, rest = 1, b""
+    with path.open("rb") as file:
+        while data := file.read(BLOCK):
+            head, newline, tail = data.rpartition(b"\n")
+            if not newline:
+                rest += data
+                continue
+            block = rest + head + newline
+            yield block, line
+            line, rest = line + block.count(b"\n"), tail
+    if rest:
+        yield rest, line
+
+
+def _without_duplicates(tally: Tally) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    kept = np.ones(len(tally.marks), bool)
+    kept[among.duplicates(tally.marks)[:, 0]] = False
+    return kept
+
+
+def _pairs(checked: Checked) -> None:
+    """Add the findings between records to the tally."""
+    tally, kept = checked.tally, checked.kept
+    near = among.near(tally.marks)
+    leaks = among.leaks(tally.marks, near, checked.out & kept)
+    leaking = set(leaks[:, 0].tolist())
+    for kind, pairs in (
+        ("duplicate", among.duplicates(tally.marks)),
+        ("other_answer", [pair for pair in among.contradictions(tally.marks).tolist() if kept[pair[0]]]),
+        ("leak", [pair for pair in leaks.tolist() if kept[pair[0]]]),
+        ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and pair[0] not in leaking]),
+    ):
+        for late, first in pairs:
+            tally.find(find(checked.source(late), kind, Severity.WARNING, first=checked.source(first)))
