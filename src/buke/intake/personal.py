@@ -14,12 +14,17 @@ _IDENTITY = re.compile(r"[1-9](?<![0-9].)[0-9]{16}[0-9Xx](?![0-9A-Za-z])")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
 _SOCIAL_SECURITY = re.compile(r"[0-8](?<![0-9.-].)[0-9]{2}(?<!000|666)-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])")
-_PHONE = re.compile(
-    r"(?<![0-9A-Za-z.+-])(?:\+?86[ -]?)?1[3-9][0-9](?:[ -]?[0-9]{4}){2}(?![0-9])(?!\.[0-9])"  # Chinese mobile
-    r"|(?<![0-9A-Za-z.-])0[1-9][0-9]{1,2}-[2-9][0-9]{6,7}(?![0-9-])"  # Chinese landline
-    r"|(?<![0-9A-Za-z.-])(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}-)[2-9][0-9]{2}-[0-9]{4}(?![0-9-])"  # North America
-    r"|(?<![0-9A-Za-z.+)=-])\+[1-9][0-9]{0,2}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![0-9])"  # international, in groups
-    r"|(?<![0-9A-Za-z.+)=-])\+[1-9][0-9]{9,13}(?![0-9.])"
+_PHONES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # Chinese: mobile, with or without 86 before it; landline
+        r"1[3-9](?:(?<![0-9A-Za-z.+-]..)|(?<=(?<![0-9])86..)|(?<=(?<![0-9])86[ -]..))[0-9](?:[ -]?[0-9]{4}){2}(?![0-9])(?!\.[0-9])",
+        r"0(?<![0-9A-Za-z.-].)[1-9][0-9]{1,2}-[2-9][0-9]{6,7}(?![0-9-])",
+        # North America
+        r"[2-9][0-9]{2}(?:(?<=\(...)\) ?|(?<![0-9A-Za-z.(-]...)-)[2-9][0-9]{2}-[0-9]{4}(?![0-9-])",
+        # anywhere: with + and the country, in groups or in one
+        r"\+(?<![0-9A-Za-z.+)=-].)[1-9](?:[0-9]{0,2}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![0-9])|[0-9]{9,13}(?![0-9.]))",
+    )
 )
 _MAIL = re.compile(r"(?<=[A-Za-z0-9_.+-])@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9-])")
 _MAIL_NAME = re.compile(r"[A-Za-z0-9_.+-]+\Z")
@@ -59,7 +64,7 @@ def _is_identity(number: str) -> bool:
 
 def phones(text: str) -> list[str]:
     """Telephone numbers: Chinese, North American, and any with + and a country; 8 to 15 digits."""
-    found = (match[0] for match in _PHONE.finditer(text))
+    found = [match[0] for pattern in _PHONES for match in pattern.finditer(text)]
     return [_masked(number) for number in found if 8 <= sum(map(str.isdigit, number)) <= 15]
 
 

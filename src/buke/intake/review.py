@@ -19,15 +19,22 @@ from buke.words import t
 Texts = list[tuple[str, str]]  # (role, text): question, thought, answer, system, then three of each earlier exchange
 SHOWN = 30  # characters of a place shown in a finding
 
-# ---- what is looked for first, in one byte a character: digits are 0, letters small, control characters \\0, accented
-# letters \\xc0, and everything beyond Latin-1 is a question mark
-_CONTROLS = b"\0" * 9 + b"\t\n" + b"\0\0" + b"\r" + b"\0" * 18
-_FOLD = _CONTROLS + bytes(range(32, 127)).lower().translate(bytes.maketrans(b"123456789", b"0" * 9))
+# ---- what is looked for first, in one byte a character: every digit is 0, every control character \\0, every accented
+# letter \\xc0, and everything beyond Latin-1 a question mark
+_FOLD = b"\0" * 9 + b"\t\n" + b"\0\0" + b"\r" + b"\0" * 18
+_FOLD += bytes(range(32, 127)).translate(bytes.maketrans(b"123456789", b"0" * 9))
 _FOLD += (
     b"\0" * 6 + b"\x85" + b"\0" * 26 + bytes(range(160, 192)) + b"\xc0" * 23 + b"x" + b"\xc0" * 31 + b":" + b"\xc0" * 8
 )
 _LONG_NUMBER = re.compile(rb"0(?:[ -]?0){8}")
-_KEYS_WITH_LINE = (b"hf_", b"ghp_", b"gho_", b"ghs_", b"ghu_", b"ghr_", b"github_pat_", b"k_live_")
+_KEYS = tuple(  # each begins with the rarest letter of what it looks for
+    re.compile(pattern)
+    for pattern in (
+        rb"A(?:KIA|Iza)",
+        rb"-(?:(?<=sk-)[A-Za-z0]|(?<=xox[abprs]-)|(?<=glpat-)|(?<=PRIVATE KEY-))",
+        rb"_(?:(?<=hf_)|(?<=gh[opsru]_)|(?<=github_pat_)|(?<=k_live_))",
+    )
+)
 
 # ---- the patterns
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \x85 is a line end
@@ -61,11 +68,11 @@ _STRAY = re.compile(rf"</?(?:{STRAY})>|<\|[a-z_]{{3,24}}\|>|<｜[^｜<>\n]{{3,24
 # which most texts are passed over at once.
 _LEAK = re.compile(
     r"answer(?!\s(?:choice|option)|\ssheet)(?:"
-    r"(?:(?<=reference answer)|(?<=provided answer)|(?<=supplied answer)|(?<=ground truth answer)|(?<=gold answer)"
-    r"|(?<=official answer)|(?<=model answer)|(?<=ccording to the answer)|(?<=ccording to the given answer)"
+    r"(?:(?<=eference answer)|(?<=rovided answer)|(?<=upplied answer)|(?<=round truth answer)|(?<=gold answer)"
+    r"|(?<=fficial answer)|(?<=model answer)|(?<=ccording to the answer)|(?<=ccording to the given answer)"
     r"|(?<=ccording to the correct answer)|(?<=ccording to the final answer))(?!s?\s(?:choice|option))"
     r"|\skey\b|\s(?:I\swas|that\swas|was|is)\s(?:given|provided|shown)\s(?:to\sme|to\sus|as|in\sthe|above|below)\b"
-    r"|(?<=given answer)\s(?:is|says|states|was)\b|(?<=correct answer)\s(?:says|states|given|provided)\b"
+    r"|(?<=iven answer)\s(?:is|says|states|was)\b|(?<=orrect answer)\s(?:says|states|given|provided)\b"
     r"|(?<=(?:told) that the answer)\sis\b|(?<=(?:told) the answer)\sis\b)"
     r"|答案(?:"
     r"(?<=参考答案)|(?<=给出的答案)|(?<=提供的答案)|(?<=给定的答案)|(?<=已知的答案)|(?<=所给答案)|(?<=已知答案)"
@@ -74,12 +81,13 @@ _LEAK = re.compile(
     r"|(?:已经|已)(?:给出|告诉|提供)|(?:里|中|上)?(?:说的?是|写的?是|提示|显示|告诉我))"
 )
 _INJECTION = re.compile(
-    r"(?:[Ii]gnore|[Dd]isregard|[Ff]orget|[Oo]verride)\s(?:(?:all|any|every|the|of|your|my|these|those)\s){0,3}"
-    r"(?:(?:previous|prior|above|earlier|preceding|existing|original|system|your)\s(?:\w+\s){0,2}?)"
-    r"(?:instruction|prompt)s?\b"
-    r"|(?:[Rr]eveal|[Pp]rint|[Rr]epeat|[Ss]how|[Oo]utput)\s(?:me\s)?(?:your|the)\s(?:hidden\s|initial\s|original\s)?system\sprompt\b"
-    r"|(?:忽略|无视)(?:掉|你)?(?:之前|以上|上述|上面|前面|此前|先前|所有|全部|一切)(?:的|所有|全部|一切|给你|你|收到){0,4}"
-    r"(?:系统)?(?:指令|指示|提示词?|命令|规则|设定|限制)"
+    r"[DFIOdfio忽无](?:"
+    r"(?:gnore|isregard|orget|verride)\s(?:(?:all|any|every|the|of|my|these|those)\s){0,3}"
+    r"(?:previous|prior|above|earlier|preceding|existing|original|system|your)\s(?:\w+\s){0,2}?(?:instruction|prompt)s?\b"
+    r"|(?:略|视)(?:掉|你)?(?:之前|以上|上述|上面|前面|此前|先前|所有|全部|一切)(?:的|所有|全部|一切|给你|你|收到){0,4}"
+    r"(?:系统)?(?:指令|指示|提示词?|命令|规则|设定|限制))"
+    r"|\s(?:(?<=eveal\s)|(?<=rint\s)|(?<=epeat\s)|(?<=how\s)|(?<=utput\s)|(?<=how\sme\s))(?:your|the)\s"
+    r"(?:hidden\s|initial\s|original\s)?system\sprompt\b"
 )
 _PATTERNS = {
     "control_character": CONTROL,
@@ -173,28 +181,19 @@ def _suspects(texts: Texts) -> list[str]:
             suspects.append("mojibake")
     if b"<" in plain:
         suspects.append("stray_tag")
-    if (b"<" in plain or b"&" in plain) and b"html" not in words:  # who writes about HTML means it
+    if (b"<" in plain or b"&" in plain) and b"html" not in words.lower():  # who writes about HTML means it
         suspects.append("html")
     if b"answer" in words or "答案" in whole:
         suspects.append("thought_leak")
     if b"instruction" in words or b"prompt" in words or ("忽" in whole and "忽略" in whole) or "无视" in whole:
         suspects.append("prompt_injection")
-    if (b"-" in words and b"000-0000" in plain) or _LONG_NUMBER.search(plain):
+    if b" +00 " in plain or (b"0000" in plain and (b"000-0000" in plain or _LONG_NUMBER.search(plain))):
         suspects += ["identity_number", "phone", "bank_card"]
     if b"@" in plain:
         suspects.append("email")
-    if _may_hold_key(words):
+    if any([key.search(words) for key in _KEYS]):
         suspects.append("secret")
     return suspects
-
-
-def _may_hold_key(plain: bytes) -> bool:
-    """Whether an access key may be there: all but the first two have a dash or a line in them."""
-    if b"akia" in plain or b"aiza" in plain:
-        return True
-    if b"-" in plain and (b"sk-" in plain or b"private key-" in plain or b"glpat-" in plain or b"xox" in plain):
-        return True
-    return b"_" in plain and any(key in plain for key in _KEYS_WITH_LINE)
 
 
 def _places(kind: str, role: str, text: str) -> list[str]:
