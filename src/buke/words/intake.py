@@ -179,6 +179,95 @@ TEXTS = {
     "fix_no_folder": ("{path}: there is no such folder", "{path}：没有这个文件夹"),
     "fix_no_folder_hint": ("name a file in a folder you may write to", "请指定可写文件夹里的文件"),
     "fix_unwritable": ("{path}: cannot be written: {why}", "{path}：写不了：{why}"),
+    # in the texts of a record
+    "control_character": ("control characters in the {role}: {shown}", "{role}里有控制字符：{shown}"),
+    "control_character_hint": ("delete them; they are invisible and mean nothing", "请删去；它们看不见，也没有意义"),
+    "invisible_character": ("invisible characters in the {role}: {shown}", "{role}里有看不见的字符：{shown}"),
+    "invisible_character_hint": (
+        "delete them; the model would learn to write them",
+        "请删去，否则模型会学着写出它们",
+    ),
+    "replacement_character": (
+        "characters were lost in the {role} when the file was made: {shown}",
+        "{role}里有字符在生成文件时已经丢失：{shown}",
+    ),
+    "replacement_character_hint": (
+        "make the file again from its source, read in the right encoding",
+        "请用正确的编码从源文件重新生成",
+    ),
+    "line_ends": ("the lines of the {role} end as on Windows: {shown}", "{role}里是 Windows 换行：{shown}"),
+    "line_ends_hint": ("write \\n alone, or the model learns to write \\r", "请只用 \\n，否则模型会学着写 \\r"),
+    "mojibake": ("the {role} was read in the wrong encoding: {shown}", "{role}有乱码（编码读错了）：{shown}"),
+    "mojibake_hint": (
+        "make the file again from its source, read as UTF-8",
+        "请以 UTF-8 读取源文件，重新生成",
+    ),
+    "html": ("HTML is left over in the {role}: {shown}", "{role}里残留了 HTML：{shown}"),
+    "html_hint": ("replace tags and entities by plain text", "请把标签和实体换成纯文字"),
+    "cut": ("the {role} breaks off: {shown}", "{role}没有写完：{shown}"),
+    "cut_hint": (
+        "finish it, or delete the record; the model would learn to stop there",
+        "请补全，或删去这条记录；否则模型会学着停在那里",
+    ),
+    "stray_tag": ("a tag is left over in the {role}: {shown}", "{role}里残留了标签：{shown}"),
+    "stray_tag_hint": (
+        "delete it; buke marks where a thought begins and ends by itself",
+        "请删去；思考的起止由 buke 自己标记",
+    ),
+    "thought_leak": (
+        "the thought speaks of an answer it was shown: {shown}",
+        "思考里提到了事先给出的答案：{shown}",
+    ),
+    "thought_leak_hint": (
+        "write it anew; in use there is no answer to look at",
+        "请重写；实际使用时没有现成的答案可看",
+    ),
+    "not_concluded": (
+        "the answer {shown} is nowhere at the end of the thought",
+        "思考的结尾没有得出答案 {shown}",
+    ),
+    "not_concluded_hint": (
+        "check that thought and answer belong together",
+        "请核对思考和回答是否对应",
+    ),
+    "language_mix": (
+        "question and thought are in different languages: {question}% and {thought}% Chinese",
+        "问题和思考的语言不同：中文分别占 {question}% 和 {thought}%",
+    ),
+    "language_mix_hint": (
+        "translate one, unless the model shall think in another language",
+        "请翻译其中一个，除非就是要模型换一种语言思考",
+    ),
+    "identity_number": ("an identity number in the {role}: {shown}", "{role}里有身份证号：{shown}"),
+    "identity_number_hint": (
+        "a model can repeat what it learned; replace it by an invented one",
+        "模型可能会复述学过的内容；请换成虚构的号码",
+    ),
+    "phone": ("a telephone number in the {role}: {shown}", "{role}里有电话号码：{shown}"),
+    "phone_hint": (
+        "delete it where it belongs to a person; a model can repeat it",
+        "如果是个人的，请删去；模型可能会复述",
+    ),
+    "email": ("an e-mail address in the {role}: {shown}", "{role}里有电子邮箱：{shown}"),
+    "email_hint": (
+        "delete it where it belongs to a person; a model can repeat it",
+        "如果是个人的，请删去；模型可能会复述",
+    ),
+    "bank_card": ("a bank card number in the {role}: {shown}", "{role}里有银行卡号：{shown}"),
+    "bank_card_hint": (
+        "delete it; a model can repeat what it learned",
+        "请删去；模型可能会复述学过的内容",
+    ),
+    "secret": ("an access key in the {role}: {shown}", "{role}里有访问密钥：{shown}"),
+    "secret_hint": (
+        "delete it, and revoke the key: it may have been seen already",
+        "请删去，并作废这个密钥：它可能已经泄露",
+    ),
+    "prompt_injection": ("orders to a model in the {role}: {shown}", "{role}里有对模型的指令：{shown}"),
+    "prompt_injection_hint": (
+        "delete the record, unless it teaches to refuse such orders",
+        "请删去这条记录，除非它就是教模型拒绝这类指令",
+    ),
     # refusals
     "mixed": (
         "{without} of {all} records have no thought, and the others have",
