@@ -96,7 +96,7 @@ class Prompt:
             fill |= {_mark(part, n): text for part, text in parts.items()}
         ids: list[int] = []
         pending = ""
-        for piece in self._frame(bool(system), tuple(bool(turn.thought) for turn in history)):
+        for piece in self._frame(bool(system), tuple(bool(turn.thought.strip()) for turn in history)):
             if piece in fill:
                 pending += fill[piece].strip()
             elif piece in self.tokens.control:

@@ -21,8 +21,16 @@ ROUND_TRIP = (
 GOLDEN = {  # SHA-256 of a known tokenizer.json -> texts and the ids its makers meant
     "2824e9e49b9193eaa1a4fc059fbebad8dc56508ac786c4d3f153fc0a804404cb": {  # DeepSeek-R1-Distill-Qwen
         "患者头痛 3 天": (101924, 109180, 220, 18, 40666, 102),
+        "The dose is 12.5 mg/kg, twice a day.": (
+            785, 19115, 374, 220, 16, 17, 13, 20, 13742, 44770, 11, 10917, 264, 1899, 13,
+        ),
+        "def f(x):\n    return {'a': x[0]}": (750, 282, 2075, 982, 262, 470, 5360, 64, 1210, 856, 58, 15, 13989),
+        "先想一想：12 × 4 = 48，so 48 mg。": (
+            60726, 99172, 14777, 99172, 5122, 16, 17, 24768, 220, 19, 284, 220, 19, 23, 3837, 704, 220, 19, 23, 13742,
+            1773,
+        ),
     }
-}
+}  # fmt: skip
 
 
 class Tokens:
