@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -12,14 +14,16 @@ from pathlib import Path
 
 import jinja2
 import pytest
+import tokenizers
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from buke import prompt as room
 from buke.prompt import CLOSE, OPEN, QUESTION, REPLY, SYSTEM, Prompt, TutorialPrompt, build, prove
+from buke.prompt.tokens import GOLDEN
 from buke.records import Example, Record
 from buke.words import Refusal
-from tiny import R1_2025_01, R1_2025_02, TEMPLATES, tiny_folder
+from tiny import ENDS, R1_2025_01, R1_2025_02, TEMPLATES, tiny_folder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 R1 = SHARED / "tokenizers" / "deepseek-r1-distill-qwen"
@@ -141,7 +145,7 @@ def test_prompt_is_the_tokenizers_own_encoding(spoken: dict[str, Prompt], name: 
     assume(not any(text in question for text in own.tokens.control))
     assert own.prompt_ids(question) == golden(own, question)
     system = "你是医生。Answer briefly."
-    if name == "chatml":
+    if name in ("chatml", "qwen3"):
         assert own.prompt_ids(question, system) == golden(own, question, system)
 
 
@@ -153,14 +157,14 @@ def test_tags_stand_once_and_where_they_belong(spoken: dict[str, Prompt], name: 
     assert own.opened == (name == "r1-02")
     assert (asked.count("<think>\n"), taught.count("<think>\n")) == ((1, 0) if own.opened else (0, 1))
     assert (asked.count(CLOSE), taught.count(CLOSE)) == (0, 1)
-    if name != "chatml":  # where the tags are tokens of their own, they are used as such
+    if name not in ("chatml", "llama3"):  # where the tags are tokens of their own, they are used as such
         assert made.ids.count(own.tokens.control[OPEN]) == made.ids.count(own.tokens.control[CLOSE]) == 1
 
 
 @each_template
 def test_end_and_stops(spoken: dict[str, Prompt], name: str) -> None:
     own = spoken[name]
-    assert own.tokens.decode([own.end]) == ("<|im_end|>" if name == "chatml" else "<|end|>")
+    assert own.tokens.decode([own.end]) == ENDS.get(name, "<|end|>")
     assert own.stops == {own.end}
 
 
@@ -216,8 +220,25 @@ def test_a_template_without_a_place_for_the_system_message(copy: Callable[..., P
 
 def test_a_tokenizer_that_loses_chinese_is_refused(copy: Callable[..., Path]) -> None:
     deletes = {"type": "Replace", "pattern": {"Regex": "\\p{Han}"}, "content": ""}
-    with pytest.raises(Refusal, match="患者头痛"):
+    with pytest.raises(Refusal, match="患者头痛") as caught:
         room.load(copy(tokenizer={"normalizer": deletes}))
+    assert f"(tokenizers {tokenizers.__version__})" in caught.value.message
+    assert tokenizers.__version__ in caught.value.hint
+
+
+def test_a_known_tokenizer_that_gives_other_ids_is_refused(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its round trip is whole, yet the library splits the text otherwise than its makers did."""
+    text = (folders["chatml"] / "tokenizer.json").read_bytes()
+    ids = tuple(room.load(folders["chatml"]).tokens.encode("患者头痛 3 天"))
+    known = hashlib.sha256(text).hexdigest()
+    monkeypatch.setitem(GOLDEN, known, {"患者头痛 3 天": ids})
+    room.load(folders["chatml"])
+    monkeypatch.setitem(GOLDEN, known, {"患者头痛 3 天": (*ids[:-1], ids[-1] + 1)})
+    with pytest.raises(Refusal, match="wrong ids: '患者头痛 3 天'") as caught:
+        room.load(folders["chatml"])
+    assert f"(tokenizers {tokenizers.__version__})" in caught.value.message
 
 
 def test_a_tokenizer_that_loses_spaces_is_refused(copy: Callable[..., Path]) -> None:
@@ -398,7 +419,7 @@ def test_fingerprint_follows_whatever_decides_the_ids(folders: dict[str, Path], 
         room.load(folders["chatml"], tutorial=64).fingerprint,
     }
     prints.add(room.load(copy(tokenizer={"normalizer": {"type": "NFC"}})).fingerprint)
-    assert len(prints) == 6
+    assert len(prints) == len(TEMPLATES) + 3
     assert room.load(folders["chatml"]).fingerprint in prints
 
 
@@ -495,3 +516,27 @@ def test_r1_ids_by_hand(real: dict[str, Prompt]) -> None:
     assert real["02"].prompt_ids("患者头痛 3 天") == [begin, user, *question, assistant, think, 198]
     made = real["01"].example(record("患者头痛 3 天", "3", "天"))
     assert made.ids[made.bounds[0] :] == (think, 198, 18, 198, 151649, 271, 35727, 151643)
+
+
+def merged(word: str, ranks: dict[tuple[str, str], int]) -> list[str]:
+    """Byte-pair encoding said a second time: the pair of lowest rank is joined until none is left."""
+    parts = list(word)
+    while pairs := [(ranks[pair], i) for i, pair in enumerate(itertools.pairwise(parts)) if pair in ranks]:
+        _, i = min(pairs)
+        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+    return parts
+
+
+def test_r1_golden_ids_are_those_of_its_own_merges(real: dict[str, Prompt]) -> None:
+    """The golden ids follow from vocabulary and merges alone; only the splitting into words is the library's."""
+    text = (R1 / "tokenizer.json").read_text(encoding="utf-8")
+    model = json.loads(text)["model"]
+    pairs = (tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"])
+    ranks = {pair: rank for rank, pair in enumerate(pairs)}
+    known = GOLDEN[hashlib.sha256(text.encode()).hexdigest()]
+    split = real["01"].tokens.plain.pre_tokenizer
+    assert split is not None
+    for sentence, ids in known.items():
+        words = [word for word, _ in split.pre_tokenize_str(sentence)]
+        assert [model["vocab"][part] for word in words for part in merged(word, ranks)] == list(ids)
+    assert len(known) == 4

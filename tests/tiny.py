@@ -27,7 +27,44 @@ R1_2025_01 = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 R1_2025_02 = R1_2025_01.replace("{{ '<|assistant|>' }}{% endif %}", "{{ '<|assistant|><think>\\n' }}{% endif %}")
-TEMPLATES = {"chatml": CHATML, "r1-01": R1_2025_01, "r1-02": R1_2025_02}
+LLAMA3 = (
+    "{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}"
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+QWEN3 = """
+{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}{% endif %}
+{%- set ns = namespace(searching=true, last_query_index=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- if ns.searching and message.role == 'user' and not message.content.startswith('<tool_response>') %}
+        {%- set ns.searching = false %}
+        {%- set ns.last_query_index = messages|length - 1 - loop.index0 %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {{- '<|im_start|>user\n' + message.content + '<|im_end|>\n' }}
+    {%- elif message.role == 'assistant' %}
+        {%- set content, thought = message.content, '' %}
+        {%- if '</think>' in content %}
+            {%- set thought = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\n') %}
+        {%- endif %}
+        {%- if loop.index0 > ns.last_query_index and (loop.last or thought) %}
+            {{- '<|im_start|>assistant\n<think>\n' + thought.strip('\n') + '\n</think>\n\n' + content.lstrip('\n') }}
+        {%- else %}
+            {{- '<|im_start|>assistant\n' + content }}
+        {%- endif %}
+        {{- '<|im_end|>\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\n\n</think>\n\n' }}{% endif %}
+{%- endif %}
+"""
+TEMPLATES = {"chatml": CHATML, "r1-01": R1_2025_01, "r1-02": R1_2025_02, "llama3": LLAMA3, "qwen3": QWEN3}
+ENDS = {"chatml": "<|im_end|>", "qwen3": "<|im_end|>", "llama3": "<|eot_id|>"}  # else <|end|>
 SPECIAL = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>"]
 CORPUS = ["The dose is 12 mg per kg. 12 * 4 = 48.", "患者头痛三天，诊断为偏头痛。", "def f(x): return x[0]"] * 20
 
@@ -35,8 +72,9 @@ CORPUS = ["The dose is 12 mg per kg. 12 * 4 = 48.", "患者头痛三天，诊断
 def tiny_folder(path: Path, kind: str = "llama", template: str = "chatml", **config: Any) -> Path:
     """Write a model folder. kind: llama, qwen2, qwen3 or mistral; template: a key of TEMPLATES."""
     path.mkdir(parents=True, exist_ok=True)
-    eos = "<|im_end|>" if template == "chatml" else "<|end|>"
-    _tokenizer(think=template != "chatml").save(str(path / "tokenizer.json"))
+    eos = ENDS.get(template, "<|end|>")
+    headers = ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"] if template == "llama3" else []
+    _tokenizer(think=template not in ("chatml", "llama3"), special=SPECIAL + headers).save(str(path / "tokenizer.json"))
     settings = {"bos_token": "<|begin|>", "eos_token": eos, "pad_token": eos}
     settings["chat_template"] = TEMPLATES[template]
     (path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -53,14 +91,14 @@ def tiny_folder(path: Path, kind: str = "llama", template: str = "chatml", **con
     return path
 
 
-def _tokenizer(think: bool) -> Tokenizer:
+def _tokenizer(think: bool, special: list[str]) -> Tokenizer:
     """Byte-level BPE with a few merges; ``<think>`` is a token of its own, not a special one, where R1 has it so."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
     if think:

@@ -13,6 +13,7 @@ ROOMS = (
     "runfolder",
     "intake",
     "prompt",
+    "encoded",
     "pack",
     "kernels",
     "hub",

@@ -152,7 +152,7 @@ def generate(
 
     progress is called after each token with how many answers are done and how many tokens were written in all.
     """
-    ids = {record.id: prompt.prompt_ids(record.question, record.system) for record in records}
+    ids = {record.id: prompt.prompt_ids(record.question, record.system, record.history) for record in records}
     by_length = sorted(records, key=lambda record: len(ids[record.id]))
     answers: dict[str, Answer] = {}
     written = 0

@@ -6,6 +6,7 @@ line of a file -> Record -> Example -> Row -> Step -> Answer -> Judged
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -104,15 +105,16 @@ class Finding:
 class Example:
     """A record as token ids, with the mask of what is learned.
 
-    ids, learn: length T. learn[i] is True where token i is a target of the loss.
+    ids, learn: length T; tuples, or views of the file they are kept in.
+    learn[i] is True where token i is a target of the loss.
     bounds: ends of the four parts, so that ids[:b0] is the prompt, ids[b0:b1] the thought with its tags,
     ids[b1:b2] the answer, ids[b2:b3] the end token; b3 == T.
     """
 
     id: str
     source: str
-    ids: tuple[int, ...]
-    learn: tuple[bool, ...]
+    ids: Sequence[int]
+    learn: Sequence[bool]
     bounds: tuple[int, int, int, int]
 
     def __len__(self) -> int:
@@ -121,7 +123,7 @@ class Example:
     @property
     def learned(self) -> int:
         """How many tokens the loss counts."""
-        return sum(self.learn)
+        return bytes(self.learn).count(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import psutil
 import torch
 
 import buke
-from buke import hub, intake, prompt, runfolder
+from buke import encoded, hub, intake, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import Settings, make, read_toml, to_toml
 from buke.model import RECOMPUTE_FROM, Model
@@ -241,8 +241,8 @@ class Parts:
 
 def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intake.Intake | None) -> Parts:
     """Encode the records and hold some out: those of a file of their own, or a share by content hash."""
-    encoded, findings = _encode(settings, spoken, read)
-    by_id = {example.id: example for example in encoded}  # not by source: a line may hold many records
+    examples, findings = _encode(settings, spoken, read)
+    by_id = {example.id: example for example in examples}  # not by source: a line may hold many records
     usable = [record for record in read.records if record.id in by_id]
     if apart is None:
         learn, records = intake.split(usable, settings.held_out)
@@ -262,10 +262,14 @@ def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intak
 
 
 def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:
-    encoded, left_out = prompt.build(
-        spoken, read.records, int(settings.length or LENGTH), settings.overlong == "shorten"
-    )
-    return encoded, [*read.findings, *left_out]
+    """Examples of what was read, from the cache where they were made before, and every finding so far."""
+    length, shorten = int(settings.length or LENGTH), settings.overlong == "shorten"
+    folder, key = hub.cache_folder() / "encoded", encoded.key(spoken, read.records, length, shorten)
+    if (found := encoded.load(folder, key)) is None:
+        found = prompt.build(spoken, read.records, length, shorten)
+        encoded.save(folder, key, *found)
+    examples, left_out = found
+    return examples, [*read.findings, *left_out]
 
 
 def _data(reads: list[intake.Intake], parts: Parts, spoken: Prompt) -> dict[str, Any]:

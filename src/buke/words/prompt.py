@@ -5,9 +5,13 @@ TEXTS = {
         "{folder}: the tokenizer does not give back what it is given: {text!r} became {back!r} (tokenizers {version})",
         "{folder}：分词器不能还原输入：{text!r} 变成了 {back!r}（tokenizers {version}）",
     ),
-    "round_trip_hint": (
-        "fetch tokenizer.json again, or install another version of the tokenizers library",
-        "请重新下载 tokenizer.json，或换一个版本的 tokenizers 库",
+    "golden": (
+        "{folder}: the tokenizer gives wrong ids: {text!r} became {found}, not {ids} (tokenizers {version})",
+        "{folder}：分词器给出的编号不对：{text!r} 变成了 {found}，应为 {ids}（tokenizers {version}）",
+    ),
+    "misread_hint": (
+        "fetch tokenizer.json again, or install another version of the tokenizers library than {version}",
+        "请重新下载 tokenizer.json，或换一个版本的 tokenizers 库（现为 {version}）",
     ),
     "file": ("{path}: cannot be read: {why}", "{path}：读不了：{why}"),
     "file_object": ("{path}: this is not a JSON object", "{path}：不是 JSON 对象"),
@@ -27,8 +31,8 @@ TEXTS = {
     ),
     "template": ("the chat template cannot be rendered: {why}", "对话模板无法渲染：{why}"),
     "template_drops": (
-        "the chat template does not write the question, the system message and the reply once each",
-        "对话模板没有把问题、系统消息和回复各写一次",
+        "the chat template does not write system message, earlier turns, question and reply once each and in order",
+        "对话模板没有把系统消息、之前的对话、问题和回复按顺序各写一次",
     ),
     "template_hint": ("name another template with --chat-template FILE", "可用 --chat-template 文件 指定另一个模板"),
     "no_template": ("{folder}: the model has no chat template", "{folder}：模型没有对话模板"),
@@ -38,6 +42,14 @@ TEXTS = {
     ),
     "template_file": ("{path}: the chat template cannot be read: {why}", "{path}：读不了对话模板：{why}"),
     "no_end": ("the model has no token that ends a turn", "模型没有结束回合的 token"),
+    "tutorial_turns": (
+        "the tutorial's text has no place for the earlier turns of a dialogue",
+        "教程的文本格式放不下之前的对话",
+    ),
+    "tutorial_turns_hint": (
+        "leave dialogues out, or train without --recipe tutorial",
+        "请去掉多轮对话，或不用 --recipe tutorial",
+    ),
     "surrogate": (
         "the text holds half a character (a lone surrogate) that no tokenizer takes",
         "文字里有半个字符（孤立代理项），分词器无法处理",

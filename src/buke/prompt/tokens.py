@@ -1,0 +1,99 @@
+"""A model folder's tokenizer: text to ids in which nothing the user wrote is a control token, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import Tokenizer
+
+from buke.words import Refusal, t
+
+ROUND_TRIP = (
+    "患者头痛 3 天，伴恶心。",
+    "The dose is 12.5 mg/kg.\n\nCheck: 84 / 7 = 12.",
+    "def f(x):\n    return {'a': x[0]}",
+)
+GOLDEN = {  # SHA-256 of a known tokenizer.json -> texts and the ids its makers meant
+    "2824e9e49b9193eaa1a4fc059fbebad8dc56508ac786c4d3f153fc0a804404cb": {  # DeepSeek-R1-Distill-Qwen
+        "患者头痛 3 天": (101924, 109180, 220, 18, 40666, 102),
+        "The dose is 12.5 mg/kg, twice a day.": (
+            785, 19115, 374, 220, 16, 17, 13, 20, 13742, 44770, 11, 10917, 264, 1899, 13,
+        ),
+        "def f(x):\n    return {'a': x[0]}": (750, 282, 2075, 982, 262, 470, 5360, 64, 1210, 856, 58, 15, 13989),
+        "先想一想：12 × 4 = 48，so 48 mg。": (
+            60726, 99172, 14777, 99172, 5122, 16, 17, 24768, 220, 19, 284, 220, 19, 23, 3837, 704, 220, 19, 23, 13742,
+            1773,
+        ),
+    }
+}  # fmt: skip
+
+
+class Tokens:
+    """A model folder's tokenizer, read with `tokenizers` directly (libraries above it have corrupted R1's ids)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises Refusal naming the file that is missing, damaged, or no tokenizer."""
+        path, self.config_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
+        self.text, parts = json_object(path)
+        try:
+            self.full = Tokenizer.from_str(self.text)
+            self.control = {token["content"]: int(token["id"]) for token in parts.get("added_tokens", [])}
+            parts |= {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
+            self.plain = Tokenizer.from_str(json.dumps(parts))
+        except Exception as error:  # the library raises bare Exception for what it cannot read
+            raise Refusal(t("prompt.no_tokenizer", path=path, why=error), t("prompt.file_hint")) from None
+        self.full.no_padding()
+        self.full.no_truncation()
+        self.config = json_object(self.config_path)[1] if self.config_path.is_file() else {}
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of text in which nothing is a control token."""
+        return list(self.plain.encode(text, add_special_tokens=False).ids)
+
+    def tag(self, text: str) -> list[int]:
+        """Ids of a tag: one control token where the tokenizer has it, else its letters."""
+        return [self.control[text]] if text in self.control else self.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, control tokens included."""
+        return str(self.full.decode(list(ids), skip_special_tokens=False))
+
+    def named(self, key: str) -> str | None:
+        """A token such as ``eos_token`` from tokenizer_config.json, as text."""
+        value = self.config.get(key)
+        return value.get("content") if isinstance(value, dict) else value
+
+    def check(self, folder: Path) -> None:
+        """Refuse a tokenizer that does not give back Chinese, English and code, or gives other ids than it should.
+
+        The second is known of the tokenizers in GOLDEN. The refusal names the version of the library that read it.
+        """
+        for text in ROUND_TRIP:
+            if (back := self.decode(self.encode(text))) != text:
+                raise self._misread(folder, "round_trip", text=text, back=back)
+        known = GOLDEN.get(hashlib.sha256(self.text.encode()).hexdigest(), {})
+        for text, ids in known.items():
+            if (found := self.encode(text)) != list(ids):
+                raise self._misread(folder, "golden", text=text, ids=list(ids), found=found)
+
+    def _misread(self, folder: Path, key: str, **values: object) -> Refusal:
+        message = t(f"prompt.{key}", folder=folder, version=tokenizers.__version__, **values)
+        return Refusal(message, t("prompt.misread_hint", version=tokenizers.__version__))
+
+
+def json_object(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a model's JSON file and the object it holds. Raises Refusal naming the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refusal(t("prompt.file", path=path, why=why), t("prompt.file_hint")) from None
+    if not isinstance(found, dict):
+        raise Refusal(t("prompt.file_object", path=path), t("prompt.file_hint"))
+    return text, found
