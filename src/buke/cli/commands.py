@@ -27,6 +27,7 @@ def app(common: Common) -> typer.Typer:
     made.callback()(_top)
     everything = ("data", "model", "lora", "training", "comparison", "run")
     made.command("demo", help=t("cli.demo"))(_demo(common))
+    made.command("get", help=t("hub.get"))(_get(common))
     made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
     made.command("compare", help=t("cli.compare"))(
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
@@ -66,6 +67,20 @@ def _demo(common: Common) -> Any:
         run_demo(common.runs, name or None, seed, lessons, questions, as_json)
 
     return demo
+
+
+def _get(common: Common) -> Any:
+    def get(
+        what: Annotated[str, typer.Argument(help=t("hub.get_what"))],
+        source: Annotated[str, typer.Option("--from", metavar="HUB", help=t("hub.get_from"))] = "huggingface",
+        to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help=t("hub.get_to"))] = None,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.get import get_by_name
+
+        get_by_name(what, source, to, common.lang, as_json)
+
+    return get
 
 
 def _train(common: Common) -> Any:
