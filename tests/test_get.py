@@ -219,6 +219,13 @@ def buke(server: Server, capsys: pytest.CaptureFixture[str]) -> Say:
     return said
 
 
+def until(reached: Callable[[], bool]) -> None:
+    """Wait for a process at work; at most a minute."""
+    deadline = time.monotonic() + 60
+    while not reached() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 HUBS = ["huggingface", "modelscope"]
 
 
@@ -270,7 +277,11 @@ def test_to_another_folder(buke: Say, server: Server, tmp_path: Path) -> None:
     hub.check_model_folder(target)
     server.asked.clear()
     assert buke("org/name", "--to", str(target))[0] == 0
-    assert server.sent("") == []
+    assert server.asked == []
+    (target / "config.json").unlink()
+    assert buke("org/name", "--to", str(target))[0] == 0
+    hub.check_model_folder(target)
+    assert server.sent("") == [""]
 
 
 def test_the_token_is_for_the_hub_only(buke: Say, server: Server) -> None:
@@ -294,7 +305,7 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(
     code, out, err = buke("medical-o1", "--lang", "zh", "--from", source)
     assert (code, out) == (2, "")
     assert "已下载的部分会保留" in err
-    assert [path.name for path in Path().iterdir()] == [f"{ZH}.part"]
+    assert not Path(ZH).exists()
     assert Path(f"{ZH}.part").read_bytes() == server.files[ZH][:200_000]
     assert buke("medical-o1", "--lang", "zh", "--from", source)[0] == 0
     assert server.sent(ZH) == ["", "bytes=200000-"]
@@ -330,7 +341,7 @@ def test_a_wrong_hash_leaves_nothing(source: str, lang: str, buke: Say, server: 
     code, out, err = buke("medical-o1", "--lang", lang, "--from", source)
     assert (code, out) == (2, "")
     assert ("hash" if lang == "en" else "哈希") in err
-    assert list(Path().iterdir()) == []
+    assert [path for path in Path().iterdir() if path.suffix != ".lock"] == []
 
 
 def test_killed_in_the_middle_then_resumed(buke: Say, server: Server) -> None:
@@ -338,9 +349,7 @@ def test_killed_in_the_middle_then_resumed(buke: Say, server: Server) -> None:
     command = [sys.executable, "-m", "buke", "get", "medical-o1", "--lang", "zh"]
     environment = {**os.environ, "PYTHONPATH": str(Path(hub.__file__).parents[2])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 60
-        while wire.size_of(Path(f"{ZH}.part")) < 50_000 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: wire.size_of(Path(f"{ZH}.part")) > 50_000)
         process.kill()
     kept = wire.size_of(Path(f"{ZH}.part"))
     assert 50_000 <= kept < len(server.files[ZH])
@@ -361,15 +370,36 @@ def test_ctrl_c_is_one_line_and_keeps_what_arrived(server: Server) -> None:
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        deadline = time.monotonic() + 60
-        while wire.size_of(Path(f"{EN}.part")) < 50_000 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: wire.size_of(Path(f"{EN}.part")) > 50_000)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
     assert err.strip().splitlines()[-1].startswith("Interrupted; what has arrived is kept.")
     assert "Traceback" not in err
-    assert [path.name for path in Path().iterdir()] == [f"{EN}.part"]
+    assert not Path(EN).exists()
+    assert Path(f"{EN}.part").exists()
+
+
+def test_killed_just_before_the_renaming(buke: Say, server: Server) -> None:
+    Path(f"{ZH}.part").write_bytes(server.files[ZH])
+    assert buke("medical-o1", "--lang", "zh")[0] == 0
+    assert server.sent(ZH) == []
+    assert Path(ZH).read_bytes() == server.files[ZH]
+
+
+def test_two_at_once_do_not_write_into_each_other(buke: Say, server: Server) -> None:
+    server.pause = 0.02
+    command = [sys.executable, "-m", "buke", "get", "medical-o1", "--lang", "zh"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(hub.__file__).parents[2])}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        until(lambda: wire.size_of(Path(f"{ZH}.part")) > 50_000)
+        code, _, err = buke("medical-o1", "--lang", "zh")
+        assert code == 2
+        assert "正在下载" in err
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert Path(ZH).read_bytes() == server.files[ZH]
+    assert [path.name for path in Path().iterdir()] == [ZH]
 
 
 # --- refused
@@ -485,6 +515,24 @@ def test_an_unreachable_file_is_named_with_its_size(buke: Say, server: Server) -
     assert f"{ZH}  ({fetch.amount(len(server.files[ZH]))})" in err
 
 
+def test_without_network_what_is_here_is_still_found(buke: Say, server: Server) -> None:
+    assert buke("medical-o1")[0] == 0
+    server.close()
+    code, out, err = buke("medical-o1")
+    assert (code, out.strip()) == (0, str(Path(EN).absolute()))
+    assert "could not be asked" in err
+
+
+def test_the_librarys_own_switch_keeps_it_off_the_network(
+    buke: Say, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = buke("org/name")
+    assert code == 2
+    assert "HF_HUB_OFFLINE" in err
+    assert server.asked == []
+
+
 @pytest.mark.parametrize("value", ["hf-mirror.com", "ftp://x", "https://", "file:///etc"])
 def test_an_endpoint_that_is_no_address(value: str, buke: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", value)
@@ -568,7 +616,7 @@ def test_the_users_own_file_is_not_touched(buke: Say, server: Server, tmp_path: 
 
 def test_amounts() -> None:
     assert [fetch.amount(n) for n in (0, 999, 1000, 64_400_000, 3_554_214_752)] == [
-        "0 B", "999 B", "1 kB", "64 MB", "3.6 GB",
+        "0 B", "999 B", "1 kB", "64.4 MB", "3.55 GB",
     ]  # fmt: skip
 
 

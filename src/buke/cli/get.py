@@ -53,10 +53,11 @@ def _model(name: str, source: str, to: Path | None) -> dict[str, Any]:
             raise Refusal(t("hub.get_embedded_to"))
         return {"name": hub.EMBEDDED, "path": str(hub.resolve(hub.EMBEDDED, _say))}
     full = hub.full_name(name)
-    if to is None and (found := hub.on_disk(full)):
+    folder = to.expanduser().absolute() if to else None
+    if found := hub.on_disk(full, folder):
         _say(t("hub.here", name=full, folder=found))
         return {"name": full, "path": str(found), "fetched": 0}
-    folder = to.expanduser().absolute() if to else hub.own_folder(full)
+    folder = folder or hub.own_folder(full)
     with _watching() as watch:
         fetched = fetch_model(Place(source, "models", full), folder, to is None, _say, watch)
     hub.check_model_folder(folder)

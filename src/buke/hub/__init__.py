@@ -15,6 +15,8 @@ from buke.hub.check import check_model_folder
 from buke.hub.fetch import MARKER, fetch_model, spoken
 from buke.hub.names import EMBEDDED, SHORT, closest
 from buke.hub.places import Place
+from buke.hub.wire import size_of
+from buke.runfolder import read_json
 from buke.words import Refusal, t
 
 __all__ = [
@@ -61,18 +63,11 @@ def own_folder(name: str) -> Path:
     return cache_folder() / "hub" / name
 
 
-def on_disk(name: str) -> Path | None:
-    """A whole copy of a hub model on this disk: our own download, or one in the hub library's cache."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # it may have been imported earlier, without the line above
-    candidates = [own_folder(name)] if (own_folder(name) / MARKER).is_file() else []
-    config = try_to_load_from_cache(name, "config.json")
-    if isinstance(config, str):
-        snapshot = Path(config).parent
-        if not any((snapshot.parent.parent / "blobs").glob("*.incomplete")):
-            candidates.append(snapshot)
+def on_disk(name: str, folder: Path | None = None) -> Path | None:
+    """A whole copy of a hub model in ``folder``; without one, our own download or one in the hub library's cache."""
+    candidates = [place] if _is_marked(place := folder or own_folder(name), name) else []
+    if folder is None and (snapshot := _snapshot(name)):
+        candidates.append(snapshot)
     for candidate in candidates:
         try:
             check_model_folder(candidate)
@@ -80,6 +75,29 @@ def on_disk(name: str) -> Path | None:
             continue
         return candidate
     return None
+
+
+def _is_marked(folder: Path, name: str) -> bool:
+    """Whether a download of this name was finished in a folder, and every file of it still has its size."""
+    try:
+        marker = read_json(folder / MARKER) or {}
+        sizes = marker.get("files", {})
+        return marker.get("name") == name and all(size_of(folder / path) == sizes[path] for path in sizes)
+    except (Refusal, AttributeError, TypeError):
+        return False
+
+
+def _snapshot(name: str) -> Path | None:
+    """Where the hub library keeps a model whose download was finished."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it may have been imported earlier, without the line above
+    config = try_to_load_from_cache(name, "config.json")
+    if not isinstance(config, str):
+        return None
+    snapshot = Path(config).parent
+    return None if any((snapshot.parent.parent / "blobs").glob("*.incomplete")) else snapshot
 
 
 def _download(name: str, say: Say) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from buke.hub.cache import Say, silent
 from buke.hub.names import closest, usual_files
@@ -51,7 +52,10 @@ def fetch_model(place: Place, folder: Path, own: bool, say: Say = silent, watch:
     def wanted(path: str) -> bool:
         return any(fnmatch(path, one) for one in WANTED) and not any(fnmatch(path, one) for one in UNWANTED)
 
-    found = _ask(place, folder, usual_files(place.name))
+    try:
+        found = listing(place)
+    except (Denied, Unreachable) as error:
+        raise _refused(place, error, folder, [(path, 0) for path in usual_files(place.name)]) from None
     files = tuple(file for file in found.files if wanted(file.path))
     if not any(file.path.endswith(".safetensors") for file in files):
         raise Refusal(t("hub.no_weights", name=place.name, endpoint=place.endpoint), t("hub.gguf_hint"))
@@ -69,7 +73,14 @@ def fetch_file(
     place: Place, path: str, folder: Path, licence: str, say: Say = silent, watch: Watch = unseen
 ) -> Fetched:
     """One file of a data set in ``folder``. licence: what to say where the hub names none. Raises Refusal."""
-    found = _ask(place, folder, [path])
+    try:
+        found = listing(place)
+    except (Denied, Unreachable) as error:
+        if not (folder / path).is_file():
+            raise _refused(place, error, folder, [(path, 0)]) from None
+        # a file under its own name came whole; whether it is still the hub's, nobody can say now
+        say(t("hub.unasked", path=folder / path, endpoint=place.endpoint, why=error))
+        return Fetched(place, folder, licence, (), 0)
     files = tuple(file for file in found.files if file.path == path)
     if not files:
         raise Refusal(
@@ -78,52 +89,36 @@ def fetch_file(
     return _fetch(place, Listing(files, found.licence or licence), folder, False, say, watch)
 
 
-def _ask(place: Place, folder: Path, usual: list[str]) -> Listing:
-    """The hub's listing, or a refusal that says what to fetch by hand."""
-    try:
-        return listing(place)
-    except (Denied, Unreachable) as error:
-        raise _refused(place, error, folder, [(path, 0) for path in usual]) from None
-
-
 def _fetch(place: Place, found: Listing, folder: Path, own: bool, say: Say, watch: Watch) -> Fetched:
-    """Bring every file of the listing that is not here, the weights last."""
+    """Bring every file of the listing that is not here, the largest last."""
     missing = [file for file in found.files if not _is_here(folder / file.path, file)]
     total = sum(file.size for file in found.files)
     licence = found.licence or t("hub.no_licence", page=place.page)
-    result = Fetched(place, folder, licence, found.files, len(missing))
-    if not missing:
-        say(
-            t(
-                "hub.already",
-                name=place.name,
-                count=len(found.files),
-                size=amount(total),
-                folder=folder,
-                licence=licence,
-            )
-        )
-        return result
+    known = {"name": place.name, "count": len(found.files), "size": amount(total), "licence": licence, "folder": folder}
+    if missing:
+        _check_room(place, missing, folder, own, known, say)
+    else:
+        say(t("hub.already", **known))
+    here = total - sum(file.size for file in missing)
+    for file in sorted(missing, key=lambda file: file.size):
+        _bring(place, file, folder, missing, partial(_shift, watch, file.path, here, total))
+        here += file.size
+    return Fetched(place, folder, licence, found.files, len(missing))
+
+
+def _check_room(place: Place, missing: list[File], folder: Path, own: bool, known: dict[str, Any], say: Say) -> None:
+    """Say what will be fetched; refuse where it does not fit, or where a file of the user's own is in the way."""
     strange = [file.path for file in missing if (folder / file.path).exists()]
     if strange and not own:
         raise Refusal(t("hub.strange", folder=folder, files=", ".join(strange)), t("hub.strange_hint"))
     free = _free(folder)
     need = sum(file.size - min(size_of(part_of(folder / file.path)), file.size) for file in missing)
-    say(t(
-        "hub.plan", name=place.name, endpoint=place.endpoint, count=len(found.files), size=amount(total),
-        licence=licence, need=amount(need), free=amount(free), folder=folder,
-    ))  # fmt: skip
+    say(t("hub.plan", **known, endpoint=place.endpoint, need=amount(need), free=amount(free)))
     if need + SPARE > free:
-        raise Refusal(
-            t("hub.no_room", need=amount(need + SPARE), free=amount(free), folder=folder), t("hub.no_room_hint")
-        )
+        sizes = {"need": amount(need + SPARE), "free": amount(free)}
+        raise Refusal(t("hub.no_room", **sizes, folder=folder), t("hub.no_room_hint"))
     if unhashed := [file.path for file in missing if not file.kind]:
         say(t("hub.unhashed", endpoint=place.endpoint, files=", ".join(unhashed)))
-    here = total - sum(file.size for file in missing)
-    for file in sorted(missing, key=lambda file: file.size):
-        _bring(place, file, folder, missing, partial(_shift, watch, file.path, here, total))
-        here += file.size
-    return result
 
 
 def _shift(watch: Watch, name: str, here: int, total: int, done: int) -> None:
@@ -133,9 +128,17 @@ def _shift(watch: Watch, name: str, here: int, total: int, done: int) -> None:
 
 def _bring(place: Place, file: File, folder: Path, missing: list[File], watch: Callable[[int], None]) -> None:
     """One file, its failures put into words."""
+    from filelock import FileLock, Timeout
+
+    target = folder / file.path
+    lock = target.with_name(f".{target.name}.lock")
     try:
-        watch(size_of(part_of(folder / file.path)))
-        download(file, folder / file.path, place.headers(), watch)
+        watch(size_of(part_of(target)))
+        with FileLock(lock, timeout=0):  # two at once would write into each other's file, even after its renaming
+            download(file, target, place.headers(), watch)
+        lock.unlink(missing_ok=True)
+    except Timeout:
+        raise Refusal(t("hub.busy", path=target), t("hub.busy_hint")) from None
     except (Denied, Unreachable) as error:
         raise _refused(place, error, folder, [(each.path, each.size) for each in missing]) from None
     except Damaged:
@@ -189,11 +192,11 @@ def _refused(place: Place, error: Denied | Unreachable, folder: Path, files: lis
 
 def amount(size: float) -> str:
     """A number of bytes as people say it, in powers of ten like the hubs and the disks."""
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if size < 999.5:
-            return f"{size:.0f} {unit}"
+            return f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:.1f} GB"
+    return f"{size:.3g} TB"
 
 
 def spoken(say: Say, every: float = 10.0) -> Watch:

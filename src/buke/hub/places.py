@@ -75,6 +75,8 @@ class Listing:
 
 def listing(place: Place) -> Listing:
     """Ask the hub. Raises Unreachable, Denied, and Refusal for a listing that leads out of its folder."""
+    if place.hub == "huggingface" and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise Unreachable("HF_HUB_OFFLINE", passing=False)
     try:
         found = _hugging_face(place) if place.hub == "huggingface" else _modelscope(place)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -102,6 +102,12 @@ TEXTS = {
         "{endpoint} gives no hash for {files}: only the size can be checked.",
         "{endpoint} 没有给出 {files} 的哈希值：只能检查大小。",
     ),
+    "unasked": (
+        "{path} is here; {endpoint} could not be asked whether it is the newest ({why}).",
+        "{path} 已在本机；无法向 {endpoint} 查询它是否为最新（{why}）。",
+    ),
+    "busy": ("{path}: another buke is fetching it.", "{path}：另一个 buke 正在下载它。"),
+    "busy_hint": ("Wait for that one, or stop it and try again.", "请等它完成，或停掉它再试。"),
     "strange": (
         "{folder}: there are other files of these names: {files}; they are not touched.",
         "{folder}：已有同名但不同的文件：{files}；没有动它们。",
