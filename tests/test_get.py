@@ -46,9 +46,11 @@ class Server:
         self.statuses: list[int] = []  # for the next responses: an error instead
         self.answer: tuple[int, str] | None = None  # status and X-Error-Code of every answer
         self.ranges = True
+        self.from_start = False  # answers a Range with 206 and the whole file
         self.wrong = b""  # appended to the digests' content
         self.extra: list[str] = []  # more names in the listing
         self.hashes = True
+        self.gated = False  # everybody may see the listing, not everybody the files
         self.pause = 0.0  # seconds between blocks
         self.hub, self.store = self._serve("hub"), self._serve("files")
 
@@ -89,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_bytes(owner.files[path.removeprefix("/bytes/")])
         elif path.startswith("/api/v1/"):
             self.modelscope(path, query)
+        elif "/resolve/" in path and owner.gated:
+            self.send_json({"error": "gated"}, 403, "GatedRepo")
         elif "/resolve/" in path:
             self.redirect(path.split(f"/resolve/{SHA}/")[1])
         elif "/tree/" in path:
@@ -136,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_bytes(self, data: bytes) -> None:
         start, ranged = 0, self.headers.get("Range") if self.owner.ranges else None
         if ranged:
-            start = int(ranged.removeprefix("bytes=").removesuffix("-"))
+            start = 0 if self.owner.from_start else int(ranged.removeprefix("bytes=").removesuffix("-"))
         self.send_response(206 if ranged else 200)
         self.send_header("Content-Length", str(len(data) - start))
         if ranged:
@@ -320,10 +324,11 @@ def test_drops_and_errors_on_the_way_are_overcome(buke: Say, server: Server) -> 
     assert Path(ZH).read_bytes() == server.files[ZH]
 
 
-def test_a_server_that_ignores_range_sends_all_again(buke: Say, server: Server) -> None:
-    server.cut, server.ranges = [300_000], False
+@pytest.mark.parametrize("from_start", [False, True])
+def test_a_server_that_ignores_range_sends_all_again(from_start: bool, buke: Say, server: Server) -> None:
+    server.cut, server.ranges, server.from_start = [300_000], from_start, from_start
     assert buke("medical-o1", "--lang", "zh")[0] == 0
-    assert server.sent(ZH) == ["", "bytes=300000-"]
+    assert server.sent(ZH) == ["", "bytes=300000-"]  # and not once more from the start
     assert Path(ZH).read_bytes() == server.files[ZH]
 
 
@@ -434,7 +439,8 @@ def test_a_listed_name_stays_inside_or_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "words", "hint"),
     [
-        ((401, "GatedRepo"), "does not accept your token", "HF_TOKEN"),
+        ((401, ""), "does not accept your token", "HF_TOKEN"),
+        ((401, "GatedRepo"), "accepted its terms", "hf auth login"),
         ((403, "GatedRepo"), "accepted its terms", "hf auth login"),
         ((404, "RepoNotFound"), "has nothing of this name", "Did you mean deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
         ((400, ""), "HTTP 400", "See http"),
@@ -447,6 +453,14 @@ def test_the_hub_says_no(answer: tuple[int, str], words: str, hint: str, buke: S
     assert words in err
     assert hint in err
     assert len(server.asked) == 1
+
+
+def test_a_gated_model_lets_the_listing_be_seen(buke: Say, server: Server) -> None:
+    server.gated = True
+    code, _, err = buke("org/name")
+    assert code == 2
+    assert "accepted its terms" in err
+    assert server.sent("") == []
 
 
 @pytest.mark.parametrize(
@@ -618,6 +632,14 @@ def test_amounts() -> None:
     assert [fetch.amount(n) for n in (0, 999, 1000, 64_400_000, 3_554_214_752)] == [
         "0 B", "999 B", "1 kB", "64.4 MB", "3.55 GB",
     ]  # fmt: skip
+
+
+def test_plain_lines_are_few() -> None:
+    lines: list[str] = []
+    watch = fetch.spoken(lines.append)
+    for done in range(101):
+        watch("a" if done < 50 else "b", done, 100)
+    assert [line.split()[0] for line in lines] == ["0", "50", "100"]
 
 
 def test_known_names_are_complete() -> None:

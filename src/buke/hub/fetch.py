@@ -179,7 +179,7 @@ def _refused(place: Place, error: Denied | Unreachable, folder: Path, files: lis
         other = "modelscope" if place.hub == "huggingface" else "huggingface"
         hint = t(f"hub.unreachable_{place.kind}_hint", name=name, other=other, folder=folder)
         return Refusal(t("hub.unreachable", name=name, endpoint=endpoint, why=str(error).rstrip(".。")), hint, hand)
-    if error.code == 401 and place.headers():
+    if error.code == 401 and not error.reason and place.headers():
         return Refusal(t("hub.bad_token", endpoint=endpoint), t("hub.bad_token_hint"))
     if error.code in (401, 403) and error.reason != "RepoNotFound":
         return Refusal(t("hub.gated", name=name, endpoint=endpoint), t("hub.gated_hint", page=place.page))
@@ -201,14 +201,13 @@ def amount(size: float) -> str:
 
 def spoken(say: Say, every: float = 10.0) -> Watch:
     """A ``Watch`` that says a plain line when a file begins and then every so many seconds."""
-    last: dict[str, float] = {}
+    said, at, whole = "", 0.0, False
 
     def watch(name: str, done: int, total: int) -> None:
+        nonlocal said, at, whole
         now = time.monotonic()
-        if name not in last or now - last[name] >= every or done == total:
-            if done == total and last.get("") == 1.0:
-                return
-            last[name], last[""] = now, float(done == total)
+        if name != said or now - at >= every or (done == total and not whole):
+            said, at, whole = name, now, done == total
             share = 100 * done // max(total, 1)
             say(t("hub.progress", name=name, done=amount(done), total=amount(total), share=share))
 

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +81,24 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
         return request
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Only http and https, through the proxy of the system."""
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates of the system, and those that came with Python's libraries."""
     context = ssl.create_default_context()
-    try:  # Python from python.org on macOS knows no certificates of its own
+    try:  # Python from python.org on macOS knows none of the system's
         import certifi
 
         context.load_verify_locations(certifi.where())
     except (ImportError, OSError):
         pass
+    return context
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Only http and https, through the proxy of the system."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(context=context),
+        urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(context=_trusted()),
         urllib.request.HTTPDefaultErrorHandler(), _Redirect(), urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
     ):  # fmt: skip
