@@ -29,6 +29,7 @@ def app(common: Common) -> typer.Typer:
     everything = ("data", "model", "lora", "training", "comparison", "run")
     made.command("demo", help=t("cli.demo"))(_demo(common))
     made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
+    made.command("get", help=t("hub.get"))(_get(common))
     made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
     made.command("compare", help=t("cli.compare"))(
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
@@ -86,6 +87,20 @@ def _check(common: Common) -> Any:
         raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, near)))
 
     return check
+
+
+def _get(common: Common) -> Any:
+    def get(
+        what: Annotated[str, typer.Argument(help=t("hub.get_what"))],
+        source: Annotated[str, typer.Option("--from", metavar="HUB", help=t("hub.get_from"))] = "huggingface",
+        to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help=t("hub.get_to"))] = None,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.get import get_by_name
+
+        get_by_name(what, source, to, common.lang, as_json)
+
+    return get
 
 
 def _train(common: Common) -> Any:

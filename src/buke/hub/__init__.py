@@ -12,30 +12,30 @@ from pathlib import Path
 from buke.hub import embedded
 from buke.hub.cache import Say, cache_folder, silent
 from buke.hub.check import check_model_folder
-from buke.runfolder import write_json
+from buke.hub.fetch import MARKER, fetch_model, spoken
+from buke.hub.names import EMBEDDED, SHORT, closest
+from buke.hub.places import Place
+from buke.hub.wire import size_of
+from buke.runfolder import read_json
 from buke.words import Refusal, t
 
-__all__ = ["EMBEDDED", "SHORT", "Say", "cache_folder", "check_model_folder", "resolve"]
-
-EMBEDDED = "embedded"
-SHORT = {
-    "r1-1.5b": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
-    "r1-7b": "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
-    "r1-8b": "deepseek-ai/DeepSeek-R1-Distill-Llama-8B",
-    "r1-14b": "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B",
-    "r1-32b": "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B",
-    "r1-70b": "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
-}
-WANTED = ["*.json", "*.safetensors", "*.jinja"]
-# sub-folders hold the same weights for other programs; "consolidated" files are a second copy
-UNWANTED = ["*/*", "consolidated*"]
-MARKER = ".downloaded.json"  # written last: without it a download is not taken for whole
+__all__ = [
+    "EMBEDDED",
+    "SHORT",
+    "Say",
+    "cache_folder",
+    "check_model_folder",
+    "full_name",
+    "on_disk",
+    "own_folder",
+    "resolve",
+]
 
 
 def resolve(name: str, say: Say = silent) -> Path:
     """The checked folder of a base model: ``embedded``, a folder, a short name (SHORT) or ``org/name`` on the hub.
 
-    say: gets one line before anything that takes time. Raises Refusal.
+    say: gets lines before and during anything that takes time. Raises Refusal.
     """
     if name == EMBEDDED:
         return embedded.folder(say=say)
@@ -43,30 +43,31 @@ def resolve(name: str, say: Say = silent) -> Path:
     if name and path.exists():
         check_model_folder(path)
         return path.resolve()
+    full = full_name(name)
+    return on_disk(full) or _download(full, say)
+
+
+def full_name(name: str) -> str:
+    """``org/name`` of a short name; any other name of that form as it is. Raises Refusal for what is neither."""
     full = SHORT.get(name.lower(), name)
     # "." and "~" begin paths; so does a drive letter, whose colon no hub name has
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", full, re.ASCII):
-        raise Refusal(t("hub.nothing", name=name), t("hub.nothing_hint", short=", ".join(SHORT)))
-    return _on_disk(full) or _download(full, say)
+        meant = closest(name)
+        hint = t("hub.meant", names=meant) if meant else t("hub.nothing_hint", short=", ".join(SHORT))
+        raise Refusal(t("hub.nothing", name=name), hint)
+    return full
 
 
-def _own_folder(name: str) -> Path:
+def own_folder(name: str) -> Path:
     """Where our downloads of a hub name lie."""
     return cache_folder() / "hub" / name
 
 
-def _on_disk(name: str) -> Path | None:
-    """A whole copy of a hub model on this disk: our own download, or one in the hub library's cache."""
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # it may have been imported earlier, without the line above
-    candidates = [_own_folder(name)] if (_own_folder(name) / MARKER).is_file() else []
-    config = try_to_load_from_cache(name, "config.json")
-    if isinstance(config, str):
-        snapshot = Path(config).parent
-        if not any((snapshot.parent.parent / "blobs").glob("*.incomplete")):
-            candidates.append(snapshot)
+def on_disk(name: str, folder: Path | None = None) -> Path | None:
+    """A whole copy of a hub model in ``folder``; without one, our own download or one in the hub library's cache."""
+    candidates = [place] if _is_marked(place := folder or own_folder(name), name) else []
+    if folder is None and (snapshot := _snapshot(name)):
+        candidates.append(snapshot)
     for candidate in candidates:
         try:
             check_model_folder(candidate)
@@ -76,35 +77,33 @@ def _on_disk(name: str) -> Path | None:
     return None
 
 
+def _is_marked(folder: Path, name: str) -> bool:
+    """Whether a download of this name was finished in a folder, and every file of it still has its size."""
+    try:
+        marker = read_json(folder / MARKER) or {}
+        sizes = marker.get("files", {})
+        return marker.get("name") == name and all(size_of(folder / path) == sizes[path] for path in sizes)
+    except (Refusal, AttributeError, TypeError):
+        return False
+
+
+def _snapshot(name: str) -> Path | None:
+    """Where the hub library keeps a model whose download was finished."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it may have been imported earlier, without the line above
+    config = try_to_load_from_cache(name, "config.json")
+    if not isinstance(config, str):
+        return None
+    snapshot = Path(config).parent
+    return None if any((snapshot.parent.parent / "blobs").glob("*.incomplete")) else snapshot
+
+
 def _download(name: str, say: Say) -> Path:
     """Fetch a model from the hub, or from the mirror in HF_ENDPOINT, into our cache, and check it."""
-    from huggingface_hub import constants, snapshot_download
-
-    endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    target = _own_folder(name)
-    say(t("hub.downloading", name=name, endpoint=endpoint, target=target))
-    try:
-        (target / MARKER).unlink(missing_ok=True)
-        snapshot_download(name, local_dir=target, endpoint=endpoint, allow_patterns=WANTED, ignore_patterns=UNWANTED)
-    except Exception as error:  # the library's transport, and with it the kinds of error, changes between versions
-        raise _failed(name, endpoint, error) from None
-    if not any(target.glob("*.safetensors")):
-        raise Refusal(t("hub.no_weights", name=name, endpoint=endpoint), t("hub.gguf_hint"))
+    place, target = Place("huggingface", "models", name), own_folder(name)
+    say(t("hub.downloading", name=name, endpoint=place.endpoint, target=target))
+    fetch_model(place, target, True, say, spoken(say))
     check_model_folder(target)
-    write_json(target / MARKER, {"name": name, "endpoint": endpoint})
     return target
-
-
-def _failed(name: str, endpoint: str, error: Exception) -> Refusal:
-    """One sentence for whatever went wrong with a download."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    if isinstance(error, GatedRepoError):
-        return Refusal(t("hub.gated", name=name, endpoint=endpoint), t("hub.gated_hint"))
-    if isinstance(error, RepositoryNotFoundError):
-        return Refusal(t("hub.unknown", name=name, endpoint=endpoint), t("hub.unknown_hint"))
-    root: BaseException = error
-    while cause := (root.__cause__ or root.__context__):
-        root = cause
-    why = (str(root).strip().splitlines() or [type(root).__name__])[0].rstrip(".。")
-    return Refusal(t("hub.unreachable", name=name, endpoint=endpoint, why=why), t("hub.unreachable_hint"))
