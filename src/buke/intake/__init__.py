@@ -8,13 +8,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from buke.intake.formats import Content, find, parse
-from buke.intake.shapes import KNOWN, Fields, Reading, Roles, ambiguities, record
+from buke.intake.mapping import Fields, Options, unknown
+from buke.intake.names import KNOWN
+from buke.intake.shapes import Reading, Roles, ambiguities, records
 from buke.intake.split import split
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
@@ -55,7 +57,10 @@ def read(
     question_field: str | None = None,
     thought_field: str | None = None,
     answer_field: str | None = None,
-    without_thought: Literal["refuse", "empty"] = "refuse",
+    without_thought: Literal["refuse", "empty", "mix"] = "refuse",
+    map: Mapping[Any, str] | None = None,
+    turns: Literal["every", "last"] = "every",
+    earlier_thoughts: Literal["drop", "keep"] = "drop",
 ) -> Intake:
     """The good records of files, in order, and a finding for everything else.
 
@@ -63,23 +68,25 @@ def read(
     limit: stop after so many good records.
     *_field: names of fields, overriding recognition; 1, 2, … name the columns of a table without a header.
     without_thought: a record without a thought is an error, or is kept with the thought "".
+    map: role -> expression (see ``mapping``). turns, earlier_thoughts: what a dialogue gives (see ``Options``).
     Raises Refusal where a path does not exist or cannot be read, where a given field is in no file, and where no
     good record remains; the findings are its details.
     """
     fields = Fields(question_field, thought_field, answer_field)
+    options = Options(fields, tuple((map or {}).items()), turns, earlier_thoughts, without_thought != "refuse")
     intake, contents = Intake(), []
     for path in _files(paths):
         data = _bytes(path)
-        content = parse(data, str(path), KNOWN, fields.given)
+        content = parse(data, str(path), KNOWN, options.names)
         digest = hashlib.sha256(data).hexdigest()
         intake.files.append(FileInfo(str(path), len(data), digest, content.format, content.encoding))
         contents.append(content)
-    _check_fields(fields, intake.files, contents)
+    _check_fields(options, intake.files, contents)
     met = _Met()
     for info, content in zip(intake.files, contents, strict=True):
         intake.findings += content.findings
         sources = ((f"{info.path}:{raw.line}", raw) for raw in content.rows)
-        readings = (record(raw, source, fields, without_thought == "empty") for source, raw in sources)
+        readings = (records(raw, source, options) for source, raw in sources)
         _take(info, readings, intake, limit, met)
     if not intake.records:
         raise _nothing(intake)
@@ -127,22 +134,14 @@ def _bytes(path: Path) -> bytes:
         raise Refusal(t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")) from None
 
 
-def _check_fields(fields: Fields, files: list[FileInfo], contents: list[Content]) -> None:
-    """Raise Refusal for a given field name that no row of any file has, with the names there are."""
-    if not fields.given:
-        return
-    present: dict[str, None] = {}
-    for content in contents:
-        for raw in content.rows:
-            if isinstance(raw.value, dict):
-                present.update(dict.fromkeys(raw.value))
-    for name in fields.given if present else ():
-        if name not in present:
-            lower = {key.casefold(): key for key in present}
-            near = difflib.get_close_matches(name.casefold(), lower, n=1)
-            hint = t("intake.nearest_field", name=lower[near[0]]) if near else t("intake.unknown_field_hint")
-            names = ", ".join(list(present)[:SHOWN])
-            raise Refusal(t("intake.unknown_field", path=files[0].path, name=name, names=names), hint)
+def _check_fields(options: Options, files: list[FileInfo], contents: list[Content]) -> None:
+    """Raise Refusal for a given field name or path that no row of any file has, with the names there are."""
+    rows = (raw.value for content in contents for raw in content.rows if isinstance(raw.value, dict))
+    if lacking := unknown(options, rows):
+        near = lacking.nearest
+        hint = t("intake.nearest_field", name=near) if near else t("intake.unknown_field_hint")
+        names = ", ".join(lacking.names)
+        raise Refusal(t("intake.unknown_field", path=files[0].path, name=lacking.name, names=names), hint)
 
 
 @dataclass(slots=True)
@@ -150,14 +149,14 @@ class _Met:
     """What earlier records were, over all files."""
 
     sources: dict[str, str] = field(default_factory=dict)  # of the first record with an id
-    answers: dict[str, Record] = field(default_factory=dict)  # the first record with a question
+    answers: dict[tuple[str, object], Record] = field(default_factory=dict)  # the first with a question and history
 
     def again(self, made: Record) -> Finding | None:
         """The finding for a record met before, or for its question with another answer."""
         if made.id in self.sources:
             return find(made.source, "duplicate", Severity.WARNING, first=self.sources[made.id])
         self.sources[made.id] = made.source
-        first = self.answers.setdefault(made.question, made)
+        first = self.answers.setdefault((made.question, made.history), made)
         if first.answer != made.answer:
             return find(made.source, "other_answer", Severity.WARNING, first=first.source)
         return None
@@ -175,7 +174,7 @@ def _take(info: FileInfo, readings: Iterator[Reading], intake: Intake, limit: in
         if (roles := reading.roles) and roles.ambiguous and roles not in told:
             told.add(roles)
             findings += ambiguities(roles, reading.source)
-        if made := reading.record:
+        for made in reading.records[: None if limit is None else limit - len(intake.records)]:
             again = met.again(made)
             findings += [again] if again else []
             if not again or again.kind != "duplicate":
@@ -195,7 +194,7 @@ def _nothing(intake: Intake) -> Refusal:
     if len(errors) > SHOWN:
         details.append(t("intake.more", n=len(errors) - SHOWN))
     kinds = Counter(finding.kind for finding in errors)
-    if intake.read and kinds["no_thought"] == intake.read:
+    if intake.read and kinds["no_thought"] == len(errors) >= intake.read:
         return Refusal(
             t("intake.all_without_thought", read=intake.read), t("intake.all_without_thought_hint"), tuple(details)
         )

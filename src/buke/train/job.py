@@ -157,7 +157,8 @@ def read_data(settings: Settings, paths: list[str], limit: int | None = None) ->
     s = settings
     return intake.read(
         [Path(path) for path in paths], limit=limit, question_field=s.question_field, thought_field=s.thought_field,
-        answer_field=s.answer_field, without_thought=s.without_thought,
+        answer_field=s.answer_field, without_thought=s.without_thought, map=s.map, turns=s.turns,
+        earlier_thoughts=s.earlier_thoughts,
     )  # fmt: skip
 
 
