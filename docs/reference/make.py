@@ -78,7 +78,7 @@ def _row(name: str) -> str:
 
 def _default(value: Any) -> str:
     """A default as the settings file writes it."""
-    return "–" if value in (None, "", []) else f"`{json.dumps(value, ensure_ascii=False)}`"
+    return "–" if value in (None, "", [], {}) else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _range(field: Any) -> str:

@@ -6,11 +6,12 @@ The command line, TOML files, run.toml and the reference page are all made from 
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
@@ -21,6 +22,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same parser under its old name
     import tomli as tomllib
 
+ROLES = ("question", "thought", "answer", "system")  # what --map may place
 GROUPS = ("data", "model", "lora", "training", "comparison", "run")
 
 
@@ -58,10 +60,10 @@ class Settings(BaseModel):
         "what to do with a record that is too long: drop it, or shorten it inside its thought",
         "超长记录怎么办：drop 跳过，shorten 只缩短思考部分",
     )  # fmt: skip
-    without_thought: Literal["refuse", "empty"] = setting(
+    without_thought: Literal["refuse", "empty", "mix"] = setting(
         "refuse", "data",
-        "records without a thought: refuse them, or train them with an empty thought",
-        "没有思考过程的记录：refuse 拒绝，empty 以空思考训练",
+        "records without a thought: refuse them, train them with an empty thought, or mix them so with the others",
+        "没有思考过程的记录：refuse 拒绝，empty 以空思考训练，mix 与其他记录混合训练（思考为空）",
     )  # fmt: skip
     question_field: str | None = setting(
         None, "data", "name of the field that holds the question", "问题所在的字段名"
@@ -71,6 +73,23 @@ class Settings(BaseModel):
     )  # fmt: skip
     answer_field: str | None = setting(
         None, "data", "name of the field that holds the answer", "回答所在的字段名"
+    )  # fmt: skip
+    map: dict[Literal["question", "thought", "answer", "system"], str] = setting(
+        {}, "data",
+        "where question, thought, answer and system message stand, as question=NAME thought=PATH …: the name of a "
+        "field, a path such as messages[0].content, or a template such as '{title}\\n{body}'; goes before *_field",
+        "问题、思考、回答、系统消息在哪里，写作 question=字段名 thought=路径 …：字段名，"
+        "路径（如 messages[0].content），或模板（如 '{title}\\n{body}'）；优先于 *_field",
+    )  # fmt: skip
+    turns: Literal["every", "last"] = setting(
+        "every", "data",
+        "what is learned of a dialogue: every answer, each with the turns before it, or the last answer only",
+        "多轮对话学什么：every 每一轮回答（各带之前的对话），last 只学最后一轮",
+    )  # fmt: skip
+    earlier_thoughts: Literal["drop", "keep"] = setting(
+        "drop", "data",
+        "the thoughts of earlier turns of a dialogue: drop them, as R1 does in use, or keep them in the prompt",
+        "多轮对话中之前各轮的思考：drop 去掉（与 R1 使用时一致），keep 保留在提示里",
     )  # fmt: skip
     held_out: float = setting(
         0.05, "data",
@@ -85,6 +104,15 @@ class Settings(BaseModel):
         "用此文件的记录作为留出部分，代替按比例选取",
         ("eval_file",),
     )  # fmt: skip
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        """The command line hands over --map as JSON; what is none stays, to be refused as no table."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError:
+            return value
 
     # model
     model: str = setting(
@@ -358,7 +386,7 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     kind = error["type"] if error["type"] in _LIMITS else error["type"].split("_")[0]
     context = {key: value for key, value in (error.get("ctx") or {}).items() if isinstance(value, (int, float, str))}
     if kind == "literal_error":
-        context["expected"] = ", ".join(choices(Settings.model_fields[name]))
+        context["expected"] = ", ".join(choices(Settings.model_fields[name]) or ROLES)
     rule = t(f"config.{kind}", **context) if kind in _KINDS else error["msg"]
     return t("config.value", place=place, value=error["input"], rule=rule)
 
@@ -372,7 +400,7 @@ _LIMITS = (
     "finite_number",
     "string_pattern_mismatch",
 )
-_KINDS = (*_LIMITS, "int", "float", "bool", "string", "list")
+_KINDS = (*_LIMITS, "int", "float", "bool", "string", "list", "dict")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -385,7 +413,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise Refusal(t("config.bad_toml", path=path, why=error), t("config.toml_hint")) from None
     flat: dict[str, Any] = {}
     for key, value in tables.items():
-        flat.update(value if isinstance(value, dict) else {key: value})
+        is_group = isinstance(value, dict) and (key in GROUPS or key not in Settings.model_fields)
+        flat.update(value if is_group else {key: value})  # [map] is a setting of its own
     return flat
 
 
@@ -405,6 +434,6 @@ def to_toml(settings: Settings, reasons: dict[str, str]) -> str:
 
 def _toml_value(value: Any) -> str:
     """A value as TOML writes it: JSON's strings, numbers, booleans and lists of strings are TOML's too."""
-    import json
-
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml_value(each)}" for key, each in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

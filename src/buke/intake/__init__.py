@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def _nothing(intake: Intake) -> Refusal:
     if len(errors) > SHOWN:
         details.append(t("intake.more", n=len(errors) - SHOWN))
     kinds = Counter(finding.kind for finding in errors)
-    if intake.read and kinds["no_thought"] == intake.read:
+    if intake.read and kinds["no_thought"] == len(errors) >= intake.read:
         return Refusal(
             t("intake.all_without_thought", read=intake.read), t("intake.all_without_thought_hint"), tuple(details)
         )

@@ -84,6 +84,11 @@ TEXTS = {
         "{buke} train --resume {run}, or start a new run",
         "{buke} train --resume {run}，或另开一次运行",
     ),
+    "needs_map": (
+        "--map question=NAME thought=NAME answer=NAME",
+        "--map question=字段名 thought=字段名 answer=字段名",
+    ),
+    "map_twice": ("--map says twice where the {role} is", "--map 里 {role} 出现了两次"),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),

@@ -25,6 +25,10 @@ TEXTS = {
     "bool": ("it has to be true or false", "必须是 true 或 false"),
     "string": ("it has to be text", "必须是文字"),
     "list": ("it has to be a list", "必须是列表"),
+    "dict": (
+        "write question=NAME thought=NAME answer=NAME, or a table in the settings file",
+        "请写成 question=字段名 thought=字段名 answer=字段名，在设置文件里则写成表",
+    ),
     "no_file": ("{path}: cannot be read: {why}", "{path}：读不了：{why}"),
     "bad_toml": ("{path}: is not valid TOML: {why}", "{path}：不是有效的 TOML：{why}"),
 }

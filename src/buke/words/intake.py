@@ -104,8 +104,8 @@ TEXTS = {
         "从字段 {names} 里认不出问题、思考和回答",
     ),
     "unknown_shape_hint": (
-        "name them with --question-field, --thought-field and --answer-field",
-        "请用 --question-field、--thought-field、--answer-field 指定",
+        "say where they are, for example {suggestion}",
+        "请说明它们在哪里，例如 {suggestion}",
     ),
     "unknown_field": (
         "{path}: no field called {name!r}; the fields are {names}",
@@ -117,46 +117,83 @@ TEXTS = {
         "several fields could be the {role}: {names}; the first was taken",
         "有几个字段都可能是{role}：{names}；取了第一个",
     ),
-    "ambiguous_hint": ("if that is wrong, name it with --{role_name}-field", "如果不对，请用 --{role_name}-field 指定"),
-    "missing_field": ("there is no {role}", "没有{role}"),
+    "ambiguous_hint": ("if that is wrong, say --map {role_name}=NAME", "如果不对，请用 --map {role_name}=字段名 指定"),
+    "missing_field": ("there is no {role}{where}", "没有{role}{where}"),
     "missing_field_hint": ("add the field, or delete the record", "请补上这个字段，或删去这条记录"),
-    "null_field": ("the {role} is null", "{role}是 null"),
+    "null_field": ("the {role}{where} is null", "{role}{where}是 null"),
     "null_field_hint": ("fill it in, or delete the record", "请补上内容，或删去这条记录"),
-    "empty_field": ("the {role} is empty", "{role}是空的"),
+    "empty_field": ("the {role}{where} is empty", "{role}{where}是空的"),
     "empty_field_hint": ("fill it in, or delete the record", "请补上内容，或删去这条记录"),
-    "wrong_type": ("the {role} is {type}, not text", "{role}是{type}，不是文字"),
+    "wrong_type": ("the {role}{where} is {type}, not text", "{role}{where}是{type}，不是文字"),
     "wrong_type_hint": ("put it in double quotes as text", "请写成双引号括起来的文字"),
-    "surrogate": ("the {role} holds half of a character (a lone surrogate)", "{role}里有半个字符（孤立的代理项）"),
-    "surrogate_hint": ("delete the \\ud… escape that has no partner", "请删去没有配对的 \\ud… 转义"),
-    "no_thought": ("there is no thought", "没有思考过程"),
-    "no_thought_hint": (
-        "add one, name the field with --thought-field, or use --without-thought empty",
-        "请补上，或用 --thought-field 指定字段，或用 --without-thought empty",
+    "surrogate": (
+        "the {role}{where} holds half of a character (a lone surrogate)",
+        "{role}{where}里有半个字符（孤立的代理项）",
     ),
-    "think_tag": ("a {tag} stands inside the {role}", "{role}里有 {tag}"),
+    "surrogate_hint": ("delete the \\ud… escape that has no partner", "请删去没有配对的 \\ud… 转义"),
+    "no_thought": ("there is no thought{where}", "没有思考过程{where}"),
+    "no_thought_hint": (
+        "add one, name the field with --thought-field, or decide: --without-thought empty (or mix)",
+        "请补上，或用 --thought-field 指定字段，或作出决定：--without-thought empty（或 mix）",
+    ),
+    "think_tag": ("a {tag} stands inside the {role}{where}", "{role}{where}里有 {tag}"),
     "think_tag_hint": (
         "the tags are added by buke; delete it, or put the thought between one <think> and one </think>",
         "标签由 buke 添加；请删去它，或用一对 <think> 和 </think> 括住思考",
     ),
     # dialogues
-    "multi_turn": ("not supported yet: multi-turn dialogue ({turns} turns)", "暂不支持：多轮对话（{turns} 轮）"),
-    "multi_turn_hint": ("write one question and one answer a record", "每条记录只写一问一答"),
-    "tool_use": ("not supported yet: multi-turn dialogue with tool calls", "暂不支持：带工具调用的多轮对话"),
-    "tool_use_hint": ("write one question and one answer a record", "每条记录只写一问一答"),
+    "tool_use": (
+        "a dialogue with tool calls, which buke does not train; left out whole",
+        "带工具调用的对话，buke 不训练这种对话，已整条跳过",
+    ),
+    "tool_use_hint": (
+        "delete it, or write what the tool returned into the question",
+        "请删去它，或把工具返回的内容写进问题里",
+    ),
     "bad_turns": (
-        "not one user turn followed by one assistant turn: {roles}",
-        "不是一个 user 接一个 assistant：{roles}",
+        "the turns are not user and assistant one after the other: {roles}",
+        "各轮不是 user 与 assistant 依次交替：{roles}",
     ),
     "bad_turns_hint": (
-        "a dialogue is: optional system, user, assistant",
-        "对话应为：可选的 system，然后 user、assistant",
+        "a dialogue is: optional system, then user, assistant, user, assistant, …, ending with assistant",
+        "对话应为：可选的 system，然后 user、assistant 交替，以 assistant 结尾",
     ),
+    "bad_history": (
+        "the history is not a list of pairs [question, answer]",
+        "history 不是由 [问题, 回答] 组成的列表",
+    ),
+    "bad_history_hint": (
+        'write "history": [["question", "answer"], …], or name the fields with --map and delete it',
+        '请写成 "history": [["问题", "回答"], …]，或删去它',
+    ),
+    "too_many_turns": (
+        "a dialogue of {turns} exchanges; the most is {most}",
+        "对话有 {turns} 轮问答，上限为 {most} 轮",
+    ),
+    "too_many_turns_hint": ("divide it into several dialogues", "请分成几段对话"),
     "bad_content": ("a turn holds something other than text", "对话里有文字以外的内容"),
     "bad_content_hint": ("images and other media cannot be learned here", "这里学不了图片等其他媒体"),
     "tools_ignored": ("the list of tools is not part of the prompt and was left out", "工具列表不属于提示，已略去"),
     "tools_ignored_hint": (
         "write into the system message what the model has to know",
         "模型需要知道的请写进 system 消息",
+    ),
+    # multiple choice
+    "bad_options": (
+        "the options are not two or more texts, each with its own letter",
+        "选项不是两个以上、各有字母的文字",
+    ),
+    "bad_options_hint": (
+        'write "options": ["…", "…"]; if the field is something else, say --map question=… answer=…',
+        '请写成 "options": ["…", "…"]；如果这个字段另有含义，请用 --map question=… answer=… 指定',
+    ),
+    "bad_choice": (
+        "the answer {answer!r} does not name one of the options {options} without doubt",
+        "无法确定答案 {answer!r} 指的是选项 {options} 中的哪一个",
+    ),
+    "bad_choice_hint": (
+        "write the letter of the option (numbers count from 0)",
+        "请写选项的字母（数字从 0 算起）",
     ),
     # among records
     "duplicate": ("the same record as {first}; left out", "与 {first} 完全相同，已跳过"),
@@ -292,6 +329,7 @@ TEXTS = {
     "nothing_hint": ("mend what is listed and try again", "请按所列修改后重试"),
     "more": ("and {n} more", "另有 {n} 处"),
     # words
+    "of_turn": (" of turn {turn}", "（第 {turn} 轮）"),
     "question": ("question", "问题"),
     "thought": ("thought", "思考"),
     "answer": ("answer", "回答"),
@@ -301,4 +339,5 @@ TEXTS = {
     "type_object": ("an object", "对象"),
     "type_boolean": ("true or false", "布尔值"),
     "type_null": ("null", "null"),
+    "type_other": ("of a type without text", "没有文字的类型"),
 }

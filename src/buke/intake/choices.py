@@ -1,0 +1,165 @@
+"""Room `intake`, choices: a question with options -> the question with its options written out, and its answer.
+
+The options are a list of texts, a list of objects, an object by letter, ``{"text": […], "label": […]}``, lines of one
+text, or a field for each letter. They are appended to the question as lines ``A. …``, unless it has them already.
+The answer is the row's own text where it has one that is more than a choice; else ``B. …``, and under it the
+explanation where the row has one. A choice is a letter (or several), an option's text, or a number counted from 0.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from buke.intake.formats import find
+from buke.intake.names import EXPLANATION, INDEX, LETTERED, OPTIONS
+from buke.records import Finding
+from buke.words import t
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LINE = re.compile(r"\s*[(（]?([A-Z])(?:\s?[.．、:：)）]\s*|\s+)(.*\S)\s*")
+_SEVERAL = re.compile(r"[A-Z](?:[,，、;/ ]*[A-Z])+")
+_AROUND = " \t\r\n()（）[].。．,:：、"
+
+
+class Choice(NamedTuple):
+    """Where a row has its options and its choice."""
+
+    options: tuple[str, ...]  # one field with all options, or a field for each
+    key: str | None
+    explanation: str | None
+
+
+class Chosen(NamedTuple):
+    """A row's question and answer with the options written into them."""
+
+    question: Any
+    answer: Any
+    counted: bool  # the choice was given as a number counted from 0
+
+
+def find_choice(by_name: dict[str, str]) -> Choice | None:
+    """The fields of a multiple choice question among normalised names -> names; None where there are no options."""
+    key, explanation = (
+        next((by_name[name] for name in names if name in by_name), None) for names in (INDEX, EXPLANATION)
+    )
+    lists = tuple(by_name[name] for name in OPTIONS if name in by_name)
+    if lists:
+        return Choice(lists[:1], key, explanation)
+    for prefix in LETTERED:
+        fields: list[str] = []
+        for letter in LETTERS.lower():
+            if prefix + letter not in by_name:
+                break
+            fields.append(by_name[prefix + letter])
+        if len(fields) > 1:
+            return Choice(tuple(fields), key, explanation)
+    return None
+
+
+def choose(
+    row: dict[str, Any], choice: Choice, question: Any, own: Any, source: str, findings: list[Finding]
+) -> Chosen | None:
+    """The question and answer of a row; None where its options are empty. own: its field for an answer, or None."""
+    held = [row.get(name) for name in choice.options]
+    if not any(held):
+        return None
+    options = _options(held)
+    if options is None:
+        findings.append(find(source, "bad_options"))
+        return Chosen(question, own, False)
+    found = _pick(own, options)
+    given = own if choice.key is None else row.get(choice.key)
+    index = found if choice.key is None else _pick(given, options)
+    text = isinstance(own, str) and not found and not _is_mark(own)
+    if not text:
+        if index is None or (found and found != index) or (found is None and choice.key and _is_mark(own)):
+            shown = " / ".join(str(value) for value in dict.fromkeys((str(own), str(given))) if value != "None")
+            labels = ", ".join(label for label, _ in options)
+            findings.append(find(source, "bad_choice", answer=shown[:80] or t("intake.type_null"), options=labels))
+            return Chosen(question, own, False)
+        own = "\n".join(f"{options[at][0]}. {options[at][1]}" for at in index)
+        explanation = row.get(choice.explanation) if choice.explanation else None
+        if isinstance(explanation, str) and explanation.strip():
+            own = f"{own}\n\n{explanation.strip()}"
+    if isinstance(question, str) and not _has(question, options):
+        question = "\n".join([question, *(f"{label}. {option}" for label, option in options)])
+    return Chosen(question, own, not text and _is_number(given, options))
+
+
+def _options(held: list[Any]) -> list[tuple[str, str]] | None:
+    """(label, text) of each option; None where they are not texts."""
+    value = held[0] if len(held) == 1 else held
+    if isinstance(value, str):
+        lines = [_LINE.fullmatch(line) for line in value.strip().splitlines()]
+        pairs: list[tuple[Any, Any]] = [match.groups() if match else (None, None) for match in lines]  # type: ignore[misc]
+    elif isinstance(value, dict) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
+        pairs = list(zip(value["label"], value["text"], strict=False))
+    elif isinstance(value, dict):
+        pairs = [(label, text) for label, text in value.items() if text is not None]
+    elif isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        pairs = [(_of(each, "label", "key", "id"), _of(each, "text", "value", "content")) for each in value]
+    elif isinstance(value, list):
+        while len(held) > 1 and not value[-1]:  # a table has a column E for the rows that have five options
+            value = value[:-1]
+        lines = [_LINE.fullmatch(each) if isinstance(each, str) else None for each in value]
+        marked = [match[1] for match in lines if match] == list(LETTERS[: len(value)])
+        pairs = [
+            (letter, match[2] if marked and match else each)
+            for letter, match, each in zip(LETTERS, lines, value, strict=False)
+        ]
+        pairs = pairs if len(pairs) == len(value) else []
+    else:
+        return None
+    sound = all(isinstance(part, str) and part.strip() for pair in pairs for part in pair)
+    if len(pairs) < 2 or not sound or len({label.strip().upper() for label, _ in pairs}) < len(pairs):
+        return None
+    return [(label.strip(), text.strip()) for label, text in pairs]
+
+
+def _of(value: dict[str, Any], *names: str) -> Any:
+    return next((value[name] for name in names if name in value), None)
+
+
+def _is_mark(value: Any) -> bool:
+    """Whether a text is so short that it can only stand for an option."""
+    return isinstance(value, str) and len(mark := value.strip(_AROUND)) < 3 and mark.isascii() and mark.isalnum()
+
+
+def _is_number(value: Any, options: list[tuple[str, str]]) -> bool:
+    """Whether a choice was counted, and not named."""
+    if isinstance(value, str):
+        mark = value.strip(_AROUND)
+        return mark.isdecimal() and not any(mark in option for option in options)
+    return isinstance(value, (int, float))
+
+
+def _pick(value: Any, options: list[tuple[str, str]]) -> tuple[int, ...] | None:
+    """Which options a value stands for, or None; none too where it could stand for two different ones."""
+    if isinstance(value, list):
+        several = [_pick(each, options) for each in value]
+        return tuple(at for each in several if each for at in each) if value and all(several) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return (int(value),) if value == int(value) and 0 <= value < len(options) else None
+    if not isinstance(value, str):
+        return None
+    mark = value.strip(_AROUND).upper()
+    labels = [label.upper() for label, _ in options]
+    found = {at for at, (_, text) in enumerate(options) if text == value.strip()}
+    found |= {labels.index(mark)} if mark in labels else set()
+    line = _LINE.fullmatch(value)
+    if line and (line[1], line[2]) in options:
+        found.add(options.index((line[1], line[2])))
+    if not found and mark.isdecimal() and len(mark) < 3 and int(mark) < len(options):
+        found.add(int(mark))
+    if not found and _SEVERAL.fullmatch(mark) and set(letters := re.sub(r"[^A-Z]", "", mark)) <= set(labels):
+        return tuple(labels.index(letter) for letter in letters)
+    return tuple(found) if len(found) == 1 else None
+
+
+def _has(question: str, options: list[tuple[str, str]]) -> bool:
+    """Whether a question already lists its options, each on a line after its letter."""
+    lines = [line.strip() for line in question.splitlines()]
+    return all(
+        any(line.strip("(（").startswith(label) and line.endswith(text) for line in lines) for label, text in options
+    )

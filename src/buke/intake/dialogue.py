@@ -1,0 +1,109 @@
+"""Room `intake`, dialogue: a list of turns -> exchanges of question, thought and answer.
+
+``messages`` (role, content) and ShareGPT ``conversations`` (from, value), with an optional system message, then user
+and assistant in turn; and alpaca's ``history`` of pairs. A dialogue with tool calls is refused whole: the calls and
+their results are part of what the model saw, and leaving them out would teach it to make the results up.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from buke.intake.formats import find, normal
+from buke.intake.lesson import Exchange
+from buke.intake.mapping import MISSING
+from buke.intake.names import NAMES
+from buke.records import Finding, Severity
+
+_SPEAKERS = {
+    "human": "user", "用户": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant",
+    "model": "assistant", "助手": "assistant", "developer": "system", "系统": "system",
+}  # fmt: skip
+_TOOLS = ("tool", "function", "observation", "function_call", "tool_call", "tool_result", "tool_use", "ipython")
+_CALLS = ("tool_calls", "function_call")
+_THOUGHTS = ("reasoning", "thinking", "thought")  # types of blocks
+SHOWN = 8  # speakers listed in a message
+
+
+class _Names(NamedTuple):
+    """Which field of a turn plays which role."""
+
+    speaker: str | None
+    content: str | None
+    thoughts: tuple[str, ...]  # the likeliest first
+    calls: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _names(keys: tuple[str, ...]) -> _Names:
+    by_name: dict[str, str] = {}
+    for key in keys:
+        by_name.setdefault(normal(key), key)
+    speaker, content = (
+        next((by_name[name] for name in names if name in by_name), None)
+        for names in (("role", "from"), ("content", "value"))
+    )
+    thoughts = tuple(by_name[name] for name in NAMES["thought"] if name in by_name)
+    return _Names(speaker, content, thoughts, tuple(by_name[name] for name in _CALLS if name in by_name))
+
+
+def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Exchange], Any]:
+    """(the exchanges of a list of turns, its system message or None); no exchange where there is a finding."""
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        findings.append(find(source, "bad_turns", roles="–"))
+        return [], None
+    names = [_names(tuple(turn)) for turn in value]
+    speakers = [str(turn.get(each.speaker)).lower() for turn, each in zip(value, names, strict=True)]
+    speakers = [_SPEAKERS.get(speaker, speaker) for speaker in speakers]
+    contents = [_content(turn, each) for turn, each in zip(value, names, strict=True)]
+    start = 1 if speakers[:1] == ["system"] else 0
+    body = speakers[start:]
+    if any(speaker in _TOOLS for speaker in speakers) or any(kind == "tool" for kind, _, _ in contents):
+        findings.append(find(source, "tool_use"))
+    elif not body or body != ["user", "assistant"] * (len(body) // 2):
+        shown = ", ".join(speakers[:SHOWN]) + (" …" if len(speakers) > SHOWN else "")
+        findings.append(find(source, "bad_turns", roles=shown or "–"))
+    elif any(kind == "other" for kind, _, _ in contents):
+        findings.append(find(source, "bad_content"))
+    else:
+        pairs = zip(contents[start::2], contents[start + 1 :: 2], strict=True)
+        made = [Exchange(question, thought, answer) for (_, _, question), (_, thought, answer) in pairs]
+        return made, contents[0][2] if start else None
+    return [], None
+
+
+def _content(turn: dict[str, Any], names: _Names) -> tuple[str, Any, Any]:
+    """(kind, thought, text) of one turn; the kind is "text", "tool" for tool calls or "other" for media."""
+    thought = next((turn[key] for key in names.thoughts if turn[key]), None)
+    content = MISSING if names.content is None else turn[names.content]
+    if any(turn[key] for key in names.calls):
+        return "tool", thought, content
+    if not isinstance(content, list):
+        return "text", thought, content
+    pieces: dict[str, list[str]] = {"text": [], "thought": []}
+    for block in content:
+        kind = str(block.get("type")) if isinstance(block, dict) else "other"
+        if kind in _TOOLS:
+            return "tool", thought, None
+        role = "thought" if kind in _THOUGHTS else "text" if kind.endswith("text") else ""
+        keys = ("value", "text", "content", kind)
+        text = next((block[key] for key in keys if isinstance(block.get(key), str)), None) if role else None
+        if text is None:
+            return "other", thought, None
+        pieces[role].append(text)
+    return "text", "\n".join(pieces["thought"]) or thought, "\n".join(pieces["text"])
+
+
+def earlier(history: list[Any], source: str, findings: list[Finding]) -> list[Exchange]:
+    """Alpaca's earlier turns: a list of [question, answer]."""
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in history):
+        findings.append(find(source, "bad_history"))
+        return []
+    return [Exchange(question, None, answer) for question, answer in history]
+
+
+def tools_left_out(value: dict[str, Any], source: str, findings: list[Finding]) -> None:
+    """Warn of a list of tools beside a dialogue that calls none."""
+    if value.get("tools") and value["tools"] != "[]":
+        findings.append(find(source, "tools_ignored", Severity.WARNING))

@@ -1,0 +1,202 @@
+"""Room `intake`, mapping: what the user says about where a question, thought, answer or system message stands.
+
+An expression is, in this order: the exact name of a field, whatever characters it has; a template with names or
+paths in braces, ``{title}\\n{body}``; a path, ``messages[-1].content``. In a template ``{{`` and ``}}`` are braces,
+``\\n``, ``\\t`` and ``\\\\`` a line break, a tab and a backslash, since a command line can hardly hold these.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from buke.intake.formats import normal
+from buke.intake.names import NAMES
+
+MISSING: Any = object()  # what an expression gives where a row lacks it
+Steps = tuple[str | int, ...]
+_PATH = re.compile(r"([^.\[\]{}]+)|\[(-?\d{1,9})\]|\.(?=[^.\[\]])")
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\\([nt\\])|([{}])|[^{}\\]+|\\")
+_ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+SHOWN = 20  # names listed in a message
+
+
+class Fields(NamedTuple):
+    """Field names the user gave; None where the name is to be recognised."""
+
+    question: str | None = None
+    thought: str | None = None
+    answer: str | None = None
+
+
+class Options(NamedTuple):
+    """How rows become records. ``map`` holds (role, expression) and goes before ``fields``."""
+
+    fields: Fields = Fields()
+    map: tuple[tuple[str, str], ...] = ()
+    turns: Literal["every", "last"] = "every"  # which turns of a dialogue become records
+    earlier_thoughts: Literal["drop", "keep"] = "drop"  # in the history of a record
+    empty: bool = False  # a record may be without a thought
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Role -> what the user gave for it."""
+        return {role: name for role, name in self.fields._asdict().items() if name is not None} | dict(self.map)
+
+    @property
+    def names(self) -> list[str]:
+        """Every name of a field that what was given may mean."""
+        found: list[str] = []
+        for text in self.given.values():
+            found += [text, *(str(steps[0]) for steps in parse(text, ()).paths)]
+        return list(dict.fromkeys(found))
+
+
+class Expression(NamedTuple):
+    """Where a role stands in a row: one path, or a template, in which plain text is a str and a path a tuple."""
+
+    paths: tuple[Steps, ...]
+    template: tuple[str | Steps, ...] = ()  # empty for a path alone
+
+    def of(self, row: dict[str, Any]) -> Any:
+        """The value in a row, MISSING where it has none. What is not text inside a template stands for the whole."""
+        if not self.template:
+            return walk(row, self.paths[0])[0]
+        pieces = [piece if isinstance(piece, str) else walk(row, piece)[0] for piece in self.template]
+        texts = [piece for piece in pieces if isinstance(piece, str)]
+        return "".join(texts) if len(texts) == len(pieces) else next(p for p in pieces if not isinstance(p, str))
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str, keys: tuple[str, ...]) -> Expression:
+    """An expression read for rows with these fields. What is neither a path nor a template is taken for a name."""
+    if text not in keys and ("{" in text or "}" in text):
+        pieces: list[str | Steps] = []
+        for match in _PIECE.finditer(text):
+            inside, escape, lone = match.groups()
+            if lone:
+                return Expression(((text,),))
+            plain = _ESCAPES[escape] if escape else match[0][0] if match[0] in ("{{", "}}") else match[0]
+            pieces.append(plain if inside is None else _steps(inside, keys))
+        if paths := tuple(piece for piece in pieces if not isinstance(piece, str)):
+            return Expression(paths, tuple(pieces))
+    return Expression((_steps(text, keys),))
+
+
+def _steps(path: str, keys: tuple[str, ...]) -> Steps:
+    """The steps of a path, or the one name it is."""
+    steps: list[str | int] = []
+    at = 0
+    while path not in keys and at < len(path) and (match := _PATH.match(path, at)):
+        at = match.end()
+        steps += [int(match[2])] if match[2] else [match[1]] if match[1] else []
+    return tuple(steps) if at == len(path) and steps and isinstance(steps[0], str) else (path,)
+
+
+def walk(row: Any, steps: Steps) -> tuple[Any, int]:
+    """(what stands at the end of a path, the steps that could be taken); MISSING where that is not all of them."""
+    value = row
+    for taken, step in enumerate(steps):
+        if isinstance(step, str):
+            inside = isinstance(value, dict) and step in value
+        else:
+            inside = isinstance(value, list) and -len(value) <= step < len(value)
+        if not inside:
+            return MISSING, taken
+        value = value[step]
+    return value, len(steps)
+
+
+def written(steps: Steps) -> str:
+    """A path as the user writes it."""
+    shown = "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in steps)
+    return shown.removeprefix(".")
+
+
+class Unknown(NamedTuple):
+    """A name or path that no row has."""
+
+    name: str
+    names: tuple[str, ...]  # what there is in its place
+    nearest: str | None
+
+
+def unknown(options: Options, rows: Iterable[dict[str, Any]]) -> Unknown | None:
+    """The first name or path given that none of the rows has; None where there is none, or no row.
+
+    Rows are looked at only until everything given was met, which the first row mostly settles.
+    """
+    given = list(options.given.values())
+    met: set[tuple[str, int]] = set()  # (what was given, which of its paths)
+    waiting: dict[tuple[str, int], tuple[str, dict[str, None]]] = {}
+    for row in rows if given else ():
+        for text in given:
+            for at, steps in enumerate(parse(text, tuple(row)).paths):
+                value, taken = walk(row, steps)
+                if value is not MISSING:
+                    met.add((text, at))
+                    waiting.pop((text, at), None)
+                elif (text, at) not in met:
+                    _, names = waiting.setdefault((text, at), (written(steps), {}))
+                    names.update(dict.fromkeys(_beside(row, steps[:taken])) if len(names) < 100 else {})
+        if not waiting:
+            return None
+    for name, names in waiting.values():
+        lower = {each.casefold(): each for each in names}
+        near = difflib.get_close_matches(name.casefold(), lower, n=1)
+        return Unknown(name, tuple(names)[:SHOWN], lower[near[0]] if near else None)
+    return None
+
+
+def _beside(row: Any, steps: Steps) -> Iterator[str]:
+    """The paths that begin with these steps and go one further."""
+    value, _ = walk(row, steps)
+    inside = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    if not inside and steps:
+        yield written(steps)
+    yield from (written((*steps, step)) for step in inside)
+
+
+def suggest(row: dict[str, Any]) -> str:
+    """A --map for a row in which no shape was recognised, made of the names of its texts; "" where it has fewer than
+    two. A role gets the name most like its usual ones; else the question is the first and the answer the last."""
+    return _suggest(tuple(_texts(row, (), 0)))
+
+
+def _texts(value: Any, steps: Steps, depth: int) -> Iterator[Steps]:
+    """Paths of the texts inside a value, at most 3 deep and 20 wide."""
+    if isinstance(value, str):
+        yield steps
+    elif depth < 3 and isinstance(value, (dict, list)):
+        inside: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+        for (step, each), _ in zip(inside, range(SHOWN), strict=False):
+            yield from _texts(each, (*steps, step), depth + 1)
+
+
+@lru_cache(maxsize=1024)
+def _suggest(paths: tuple[Steps, ...]) -> str:
+    left = list(paths)
+    if len(left) < 2:
+        return ""
+    found: dict[str, Steps] = {}
+    for role in ("question", "thought", "answer"):
+        likeness = {path: _likeness(path, role) for path in left}
+        best = max(left, key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= 0.7:
+            found[role] = best
+            left.remove(best)
+    for role, place in (("question", 0), ("answer", -1), ("thought", 0)):
+        if role not in found and left:
+            found[role] = left.pop(place)
+    words = (f"{role}={written(found[role])}" for role in ("question", "thought", "answer") if role in found)
+    return " ".join(["--map", *map(shlex.quote, words)])
+
+
+def _likeness(path: Steps, role: str) -> float:
+    """How much a path's last name is like a usual name of a role, 0 to 1."""
+    last = normal(next((step for step in reversed(path) if isinstance(step, str)), ""))
+    return max(difflib.SequenceMatcher(None, last, name).ratio() for name in NAMES[role])
