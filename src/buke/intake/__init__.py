@@ -6,14 +6,14 @@ Every problem of every file is found in one pass, each with ``file:line`` and ho
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from buke.intake.formats import Content, find, parse
+from buke.intake.folders import files_of
+from buke.intake.formats import find, open_content
 from buke.intake.shapes import KNOWN, Fields, Reading, Roles, ambiguities, record
 from buke.intake.split import split
 from buke.records import Finding, Record, Severity
@@ -21,7 +21,6 @@ from buke.words import Refusal, t
 
 __all__ = ["FileInfo", "Intake", "read", "split"]
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 SHOWN = 20  # findings listed in a refusal
 
 
@@ -67,82 +66,41 @@ def read(
     good record remains; the findings are its details.
     """
     fields = Fields(question_field, thought_field, answer_field)
-    intake, contents = Intake(), []
-    for path in _files(paths):
-        data = _bytes(path)
-        content = parse(data, str(path), KNOWN, fields.given)
-        digest = hashlib.sha256(data).hexdigest()
-        intake.files.append(FileInfo(str(path), len(data), digest, content.format, content.encoding))
-        contents.append(content)
-    _check_fields(fields, intake.files, contents)
-    met = _Met()
-    for info, content in zip(intake.files, contents, strict=True):
-        intake.findings += content.findings
+    intake, met = Intake(), _Met()
+    files = files_of(paths)
+    _check_fields(fields, files)
+    for path in files:
+        content = open_content(path, KNOWN, fields.given)
+        info = FileInfo(content.name, 0, "", content.format, content.encoding)
+        intake.files.append(info)
         sources = ((f"{info.path}:{raw.line}", raw) for raw in content.rows)
         readings = (record(raw, source, fields, without_thought == "empty") for source, raw in sources)
+        at = len(intake.findings)
         _take(info, readings, intake, limit, met)
+        content.finish()
+        intake.findings[at:at] = content.findings
+        info.bytes, info.sha256, info.encoding = content.bytes, content.sha256, content.encoding
     if not intake.records:
         raise _nothing(intake)
     return intake
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files meant by paths. Raises Refusal for no path, a missing one, or a folder without data files."""
-    if not paths:
-        raise Refusal(t("intake.no_paths"), t("intake.no_paths_hint"))
-    files: list[Path] = []
-    problems: list[tuple[str, str]] = []
-    for path in map(Path, paths):
-        try:
-            inside = _inside(path) if path.is_dir() else [path] if path.exists() else None
-        except OSError as error:
-            problems.append((t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")))
-            continue
-        files += inside or []
-        if inside is None:
-            names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            near = difflib.get_close_matches(path.name, names, n=1)
-            hint = t("intake.nearest_file", name=near[0]) if near else t("intake.missing_file_hint")
-            problems.append((t("intake.missing_file", path=path), hint))
-        elif not inside:
-            hint = t("intake.no_data_in_folder_hint", suffixes=" ".join(SUFFIXES))
-            problems.append((t("intake.no_data_in_folder", path=path), hint))
-    if problems:
-        (message, hint), *others = problems
-        raise Refusal(message, hint, tuple(f"{message} ({hint})" for message, hint in others))
-    return files
-
-
-def _inside(folder: Path) -> list[Path]:
-    """The data files of a folder, by name."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    return sorted(path for path in files if path.is_file())
-
-
-def _bytes(path: Path) -> bytes:
-    """A file's bytes. Raises Refusal where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Refusal(t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")) from None
-
-
-def _check_fields(fields: Fields, files: list[FileInfo], contents: list[Content]) -> None:
+def _check_fields(fields: Fields, files: list[Path]) -> None:
     """Raise Refusal for a given field name that no row of any file has, with the names there are."""
-    if not fields.given:
-        return
     present: dict[str, None] = {}
-    for content in contents:
+    for path in files if fields.given and not any(str(path) == "-" for path in files) else ():
+        content = open_content(path, KNOWN, fields.given)
         for raw in content.rows:
             if isinstance(raw.value, dict):
                 present.update(dict.fromkeys(raw.value))
+        content.finish()
     for name in fields.given if present else ():
         if name not in present:
             lower = {key.casefold(): key for key in present}
             near = difflib.get_close_matches(name.casefold(), lower, n=1)
             hint = t("intake.nearest_field", name=lower[near[0]]) if near else t("intake.unknown_field_hint")
             names = ", ".join(list(present)[:SHOWN])
-            raise Refusal(t("intake.unknown_field", path=files[0].path, name=name, names=names), hint)
+            raise Refusal(t("intake.unknown_field", path=files[0], name=name, names=names), hint)
 
 
 @dataclass(slots=True)

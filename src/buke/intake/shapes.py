@@ -33,7 +33,7 @@ _GSM8K = re.compile(r"(.*?)\n####[ \t]*([^\n]+)\s*", re.DOTALL)
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 _SPEAKERS = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant", "model": "assistant"}
 _TOOLS = ("tool", "function", "observation", "function_call", "tool_call", "tool_result", "tool_use", "ipython")
-_TYPES = {bool: "boolean", float: "number", list: "list", dict: "object", type(None): "null"}
+_TYPES = {bool: "boolean", int: "number", float: "number", list: "list", dict: "object", type(None): "null"}
 
 
 class Fields(NamedTuple):
