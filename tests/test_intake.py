@@ -100,11 +100,15 @@ def test_utf16_big_endian_with_a_mark(tmp_path: Path) -> None:
 def test_a_damaged_utf8_file_is_not_taken_for_gbk(tmp_path: Path) -> None:
     row = json.dumps({"问题": "患者头痛三天，如何处理？", "思考": "先排除。", "回答": "休息。"}, ensure_ascii=False)
     data = (row + "\n" + row).encode()
-    with pytest.raises(Refusal, match=r":2: .*damaged"):
-        take(tmp_path, data[:-20] + b"\xff" + data[-20:])
+    intake = take(tmp_path, data[:-20] + b"\xff" + data[-20:])
+    assert seen(intake) == [(2, "damaged")]
+    assert intake.files[0].encoding == "utf-8"
+    assert len(intake.records) == 1
 
 
-@pytest.mark.parametrize("data", [b"PAR1\x00\x01", b"PK\x03\x04rest", b"{\x00}\x00", b"\xff\xfe{\x00\x00\xd8x\x00"])
+@pytest.mark.parametrize(
+    "data", [b"PAR1\x00\x01", b"PK\x03\x04rest", b"{\x00}\x00\x00\x00", b"\xff\xfe{\x00\x00\xd8x\x00"]
+)
 def test_what_is_not_text_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(Refusal, match=r"not text|damaged") as refusal:
         take(tmp_path, data)

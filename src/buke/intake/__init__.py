@@ -7,26 +7,29 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from buke.config import Settings
 from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near
 from buke.intake.check import check, mapping, readings_of
-from buke.intake.files import FileInfo, files_of
+from buke.intake.files import FileInfo, check_given
 from buke.intake.fix import fix
+from buke.intake.folders import files_of
 from buke.intake.formats import find, open_content
+from buke.intake.mapping import Fields, Options
+from buke.intake.names import KNOWN
 from buke.intake.review import review
-from buke.intake.shapes import KNOWN, Fields, Options, Reading, Roles, ambiguities, read_row
+from buke.intake.shapes import Reading, Roles, ambiguities, records
 from buke.intake.split import leaks, split
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
 __all__ = [
-    "FileInfo", "Intake", "Options", "check", "fix", "leaks", "options_of", "read", "readings_of", "settle", "split",
+    "Fields", "FileInfo", "Intake", "Options", "check", "fix", "leaks", "options_of", "read", "readings_of", "settle",
+    "split",
 ]  # fmt: skip
 
 SHOWN = 20  # findings listed in a refusal
@@ -58,62 +61,40 @@ def read(paths: Sequence[Path], options: Options | None = None, *, limit: int | 
     good record remains; the findings are its details.
     """
     options = options or Options()
-    intake, seen = Intake(), _Seen(options.given)
-    for path in files_of(paths):
-        content = open_content(path, KNOWN, options.given)
-        taken = _Taken()
-        for raw in content.rows:
-            if limit is not None and len(intake.records) >= limit:
+    intake, first = Intake(), {}
+    files = files_of(paths)
+    check_given(files, options)
+    for path in files:
+        content = open_content(path, KNOWN, options.names)
+        taken = _Taken(first)
+        for raw in content.rows if limit is None or len(intake.records) < limit else ():
+            taken.row(records(raw, f"{content.name}:{raw.line}", options), intake, limit)
+            if len(intake.records) == limit:
                 break
-            seen.names(raw.value)
-            taken.row(read_row(raw, f"{path}:{raw.line}", options), intake, seen)
-        info = FileInfo.of(path, content)
+        content.finish()
+        info = FileInfo.of(content)
         info.shape, info.rows, info.mapping = taken.shape, taken.rows, mapping(taken.roles)
         intake.files.append(info)
         intake.read += taken.rows
         intake.findings += [*content.findings, *taken.findings]
-    seen.check_fields(intake.files)
     if not intake.records:
         raise _nothing(intake)
     intake.findings += _among(intake.records)
     return intake
 
 
-class _Seen:
-    """What was met over all files: ids of records, and the field names that were looked for."""
-
-    def __init__(self, wanted: Sequence[str]) -> None:
-        self.first: dict[str, str] = {}  # the id of a record -> where it stands
-        self.wanted = list(wanted)
-        self.present: dict[str, None] = {}
-
-    def names(self, value: object) -> None:
-        """Take the field names of a row in, where the user gave any."""
-        if self.wanted and isinstance(value, dict):
-            self.present.update(dict.fromkeys(value))
-
-    def check_fields(self, files: list[FileInfo]) -> None:
-        """Raise Refusal for a given field name that no row of any file has, with the names there are."""
-        for name in self.wanted if self.present else ():
-            if name not in self.present:
-                lower = {key.casefold(): key for key in self.present}
-                close = difflib.get_close_matches(name.casefold(), lower, n=1)
-                hint = t("intake.nearest_field", name=lower[close[0]]) if close else t("intake.unknown_field_hint")
-                names = ", ".join(list(self.present)[:SHOWN])
-                raise Refusal(t("intake.unknown_field", path=files[0].path, name=name, names=names), hint)
-
-
 class _Taken:
     """What was taken from one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: dict[str, str]) -> None:
+        self.first = first  # the id of a record, of any file -> where it stands
         self.rows = 0
         self.shapes: Counter[str] = Counter()
         self.told: set[Roles] = set()
         self.roles: Roles | None = None
         self.own: list[Finding] = []
 
-    def row(self, reading: Reading, intake: Intake, seen: _Seen) -> None:
+    def row(self, reading: Reading, intake: Intake, limit: int | None) -> None:
         """Take one row: its records that were not met before, and what is to be said of them."""
         self.rows += 1
         self.shapes[reading.shape] += 1
@@ -123,10 +104,12 @@ class _Taken:
             self.roles = self.roles or roles
             self.own += ambiguities(roles, reading.source)
         for record in reading.records:
-            if first := seen.first.get(record.id):
+            if first := self.first.get(record.id):
                 self.own.append(find(record.source, "duplicate", Severity.WARNING, first=first))
                 continue
-            seen.first[record.id] = record.source
+            if len(intake.records) == limit:
+                return
+            self.first[record.id] = record.source
             self.own += review(record)
             intake.records.append(record)
 

@@ -5,7 +5,6 @@ Large files of JSON Lines are counted in blocks by several processes; everything
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import multiprocessing
 import os
@@ -21,14 +20,16 @@ import numpy as np
 
 import buke
 from buke.intake import among
-from buke.intake.files import FileInfo, files_of
+from buke.intake.files import FileInfo, check_given
+from buke.intake.folders import files_of
 from buke.intake.formats import Content, Raw, find, lines, open_content
-from buke.intake.shapes import KNOWN, Options, Reading, Roles, read_row
+from buke.intake.mapping import Options
+from buke.intake.names import KNOWN
+from buke.intake.shapes import Reading, Roles, records
 from buke.intake.tally import Tally
-from buke.records import Record, Severity
+from buke.records import Severity
 from buke.words import language, set_language
 
-BLOCK = 8 << 20  # bytes of JSON Lines that a process takes at a time
 LARGE = 64 << 20  # bytes from which several processes are worth their start
 Told = Callable[[int, int], None]  # told of progress: bytes done, bytes in all
 
@@ -74,6 +75,7 @@ def check(
     """
     apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
     found = [*files_of(paths), *apart]
+    check_given(found, options)
     task = Task(options, common(found, options) if near else frozenset(), near, language())
     whole, infos, starts = Tally(), [], [0]
     progress = _Progress(told, sum(_size(path) for path in found))
@@ -104,12 +106,15 @@ def common(paths: Sequence[Path], options: Options) -> frozenset[str]:
 
 def readings_of(path: Path, options: Options) -> Iterator[Reading]:
     """What becomes of each row of a file."""
-    content = open_content(path, KNOWN, options.given)
-    return _read(content.rows, str(path), options)
+    content = open_content(path, KNOWN, options.names)
+    try:
+        yield from _read(content.rows, content.name, options)
+    finally:
+        content.source.close()
 
 
 def _read(rows: Iterable[Raw], name: str, options: Options) -> Iterator[Reading]:
-    return (read_row(raw, f"{name}:{raw.line}", options) for raw in rows)
+    return (records(raw, f"{name}:{raw.line}", options) for raw in rows)
 
 
 def _size(path: Path) -> int:
@@ -124,25 +129,29 @@ class _Progress:
     def __init__(self, told: Told, total: int) -> None:
         self.told, self.total, self.done = told, total, 0
 
-    def add(self, count: int) -> None:
+    def at(self, count: int) -> None:
+        """So many bytes of the file at hand."""
+        self.told(self.done + count, self.total)
+
+    def end(self, count: int) -> None:
+        """The file at hand is read."""
         self.done += count
         self.told(self.done, self.total)
 
 
 def _file(path: Path, task: Task, processes: int, progress: _Progress) -> tuple[Tally, FileInfo]:
     """Count one file."""
-    content = open_content(path, KNOWN, task.options.given)
-    plain = content.format == "jsonl" and content.encoding in ("utf-8", "utf-8-sig") and not content.compression
-    if plain and processes > 1 and _size(path) >= LARGE:
-        tally, info = _in_blocks(path, content, task, processes, progress)
+    content = open_content(path, KNOWN, task.options.names)
+    if content.blocks and processes > 1 and _size(path) >= LARGE:
+        tally = _in_blocks(content, task, processes, progress)
     else:
-        tally = _count(content.rows, str(path), task)
-        info = FileInfo.of(path, content)
-        progress.add(info.bytes)
+        tally = _count(content.rows, content.name, task, lambda: progress.at(content.bytes))
+    content.finish()
+    progress.end(content.bytes)
     for finding in content.findings:
         tally.find(finding)
-    info.shape, info.rows = tally.shape, tally.rows
-    info.mapping = mapping(tally.roles)
+    info = FileInfo.of(content)
+    info.shape, info.rows, info.mapping = tally.shape, tally.rows, mapping(tally.roles)
     return tally, info
 
 
@@ -152,39 +161,32 @@ def mapping(roles: Roles | None) -> dict[str, str]:
     return {name: str(value) for name in names if (value := getattr(roles, name, None))}
 
 
-def _count(rows: Iterable[Raw], name: str, task: Task) -> Tally:
+def _count(rows: Iterable[Raw], name: str, task: Task, told: Callable[[], None] = lambda: None) -> Tally:
     tally = Tally()
     for reading in _read(rows, name, task.options):
         tally.row(reading, task.common, task.near)
+        if tally.rows % 1000 == 0:
+            told()
     return tally
 
 
-def _in_blocks(path: Path, content: Content, task: Task, processes: int, progress: _Progress) -> tuple[Tally, FileInfo]:
+def _in_blocks(content: Content, task: Task, processes: int, progress: _Progress) -> Tally:
     """Count a large file of JSON Lines in several processes, a few blocks ahead of what has been added up."""
-    tally, digest, size = Tally(), hashlib.sha256(), 0
-    context = multiprocessing.get_context("spawn")
-    waiting: deque[tuple[int, Future[Tally]]] = deque()
-    with ProcessPoolExecutor(processes, context, _quiet, (task.language,)) as pool:
+    tally = Tally()
+    waiting: deque[Future[Tally]] = deque()
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _quiet, (task.language,)) as pool:
         try:
-            for data, line in _blocks(path):
-                digest.update(data)
-                size += len(data)
-                waiting.append((len(data), pool.submit(_block, data, str(path), line, task)))
-                while len(waiting) > 2 * processes:
-                    _collect(waiting, tally, progress)
-            while waiting:
-                _collect(waiting, tally, progress)
+            for line, data in content.blocks or ():
+                waiting.append(pool.submit(_block, data, content.name, line, content.encoding, task))
+                if len(waiting) > 2 * processes:
+                    tally.add(waiting.popleft().result())
+                    progress.at(content.bytes)
+            for counted in waiting:
+                tally.add(counted.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    info = FileInfo(str(path), size, digest.hexdigest(), content.format, content.encoding)
-    return tally, info
-
-
-def _collect(waiting: deque[tuple[int, Future[Tally]]], tally: Tally, progress: _Progress) -> None:
-    size, counted = waiting.popleft()
-    tally.add(counted.result())
-    progress.add(size)
+    return tally
 
 
 def _quiet(tongue: str) -> None:
@@ -193,24 +195,8 @@ def _quiet(tongue: str) -> None:
     set_language(tongue)
 
 
-def _block(data: bytes, name: str, line: int, task: Task) -> Tally:
-    return _count(lines(data, name, line), name, task)
-
-
-def _blocks(path: Path) -> Iterator[tuple[bytes, int]]:
-    """A file in blocks of whole lines, each with the number of its first line."""
-    line, rest = 1, b""
-    with path.open("rb") as file:
-        while data := file.read(BLOCK):
-            head, newline, tail = data.rpartition(b"\n")
-            if not newline:
-                rest += data
-                continue
-            block = rest + head + newline
-            yield block, line
-            line, rest = line + block.count(b"\n"), tail
-    if rest:
-        yield rest, line
+def _block(data: bytes, name: str, line: int, encoding: str, task: Task) -> Tally:
+    return _count(lines(data, name, line, encoding), name, task)
 
 
 def _without_duplicates(tally: Tally) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -1,16 +1,16 @@
-"""Room `intake`, files: which files are meant, and what is known of each as a whole."""
+"""Room `intake`, files: what is known of each file as a whole."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from buke.intake.formats import Content
+from buke.intake.formats import Content, open_content
+from buke.intake.mapping import Options, unknown
+from buke.intake.names import KNOWN
 from buke.words import Refusal, t
-
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
 
 @dataclass(slots=True)
@@ -28,39 +28,29 @@ class FileInfo:
     mapping: dict[str, str] = field(default_factory=dict)  # which field was taken for which role
 
     @classmethod
-    def of(cls, path: Path, content: Content) -> FileInfo:
+    def of(cls, content: Content) -> FileInfo:
         """What is known when the rows of a content have been read."""
-        return cls(str(path), content.bytes, content.sha256, content.format, content.encoding, content.compression)
+        c = content
+        return cls(c.name, c.bytes, c.sha256, c.format, c.encoding, c.compression)
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The files meant by paths. Raises Refusal for no path, a missing one, or a folder without data files."""
-    if not paths:
-        raise Refusal(t("intake.no_paths"), t("intake.no_paths_hint"))
-    files: list[Path] = []
-    problems: list[tuple[str, str]] = []
-    for path in map(Path, paths):
+def check_given(files: Sequence[Path], options: Options) -> None:
+    """Raise Refusal for a field name or path the user gave that no row of any file has, with the names there are.
+
+    Reads the files, mostly no further than to the first row. Standard input cannot be read twice and is not looked at.
+    """
+    here = [path for path in files if str(path) != "-"]
+    if options.given and (lacking := unknown(options, _rows(here, options))):
+        near = lacking.nearest
+        hint = t("intake.nearest_field", name=near) if near else t("intake.unknown_field_hint")
+        names = ", ".join(lacking.names)
+        raise Refusal(t("intake.unknown_field", path=here[0], name=lacking.name, names=names), hint)
+
+
+def _rows(files: Sequence[Path], options: Options) -> Iterator[dict[str, Any]]:
+    for path in files:
+        content = open_content(path, KNOWN, options.names)
         try:
-            inside = _inside(path) if path.is_dir() else [path] if path.exists() else None
-        except OSError as error:
-            problems.append((t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")))
-            continue
-        files += inside or []
-        if inside is None:
-            names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            near = difflib.get_close_matches(path.name, names, n=1)
-            hint = t("intake.nearest_file", name=near[0]) if near else t("intake.missing_file_hint")
-            problems.append((t("intake.missing_file", path=path), hint))
-        elif not inside:
-            hint = t("intake.no_data_in_folder_hint", suffixes=" ".join(SUFFIXES))
-            problems.append((t("intake.no_data_in_folder", path=path), hint))
-    if problems:
-        (message, hint), *others = problems
-        raise Refusal(message, hint, tuple(f"{message} ({hint})" for message, hint in others))
-    return files
-
-
-def _inside(folder: Path) -> list[Path]:
-    """The data files of a folder, by name."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    return sorted(path for path in files if path.is_file())
+            yield from (raw.value for raw in content.rows if isinstance(raw.value, dict))
+        finally:
+            content.source.close()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from buke.intake.check import readings_of
-from buke.intake.files import files_of
+from buke.intake.folders import files_of
 from buke.intake.review import mend
-from buke.intake.shapes import Options
+from buke.intake.mapping import Options
 from buke.records import CLOSE, OPEN, Record, Severity
 from buke.runfolder import write_lines
 from buke.words import Refusal, t
