@@ -18,12 +18,14 @@ _PHONES = tuple(
     re.compile(pattern)
     for pattern in (
         # Chinese: mobile, with or without 86 before it; landline
-        r"1[3-9](?:(?<![0-9A-Za-z.+-]..)|(?<=(?<![0-9])86..)|(?<=(?<![0-9])86[ -]..))[0-9](?:[ -]?[0-9]{4}){2}(?![0-9])(?!\.[0-9])",
+        r"1[3-9](?:(?<![0-9A-Za-z.+-]..)|(?<=(?<![0-9])86..)|(?<=(?<![0-9])86[ -]..))[0-9](?:[ -]?[0-9]{4}){2}"
+        r"(?![0-9]|\.[0-9])",
         r"0(?<![0-9A-Za-z.-].)[1-9][0-9]{1,2}-[2-9][0-9]{6,7}(?![0-9-])",
         # North America
         r"[2-9][0-9]{2}(?:(?<=\(...)\) ?|(?<![0-9A-Za-z.(-]...)-)[2-9][0-9]{2}-[0-9]{4}(?![0-9-])",
         # anywhere: with + and the country, in groups or in one
-        r"\+(?<![0-9A-Za-z.+)=-].)[1-9](?:[0-9]{0,2}(?:[ -]\(?[0-9]{1,4}\)?){2,5}(?![0-9])|[0-9]{9,13}(?![0-9.]))",
+        r"\+(?<![0-9A-Za-z.+)=-].)(?:[17][ -][0-9]{3}[ -][0-9]{3}[ -][0-9]{4}|[2-9][0-9]{1,2}(?:[ -][0-9]{1,4}){2,5}"
+        r"|[1-9][0-9]{9,13})(?![0-9]|\.[0-9])",
     )
 )
 _MAIL = re.compile(r"(?<=[A-Za-z0-9_.+-])@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9-])")
@@ -34,8 +36,10 @@ _NOBODY = re.compile(
 _CARD = re.compile(r"[2-6](?<![0-9.-].)[0-9]{3}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?(?![0-9])(?!\.[0-9])")
 _ISSUERS = re.compile(r"(?:4|5[1-5]|2[2-7]|35|6011)[0-9]+\Z|62[0-9]+\Z")
 _SECRET = re.compile(
-    r"(?:sk-(?<![A-Za-z0-9].{3})(?=[\w-]{0,200}[0-9])[\w-]{20,200}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|gh[opsur]_[A-Za-z0-9]{36}"
-    r"|github_pat_\w{22,90}|glpat-[\w-]{20}|hf_[A-Za-z0-9]{30,40}|sk_live_[A-Za-z0-9]{20,99}|rk_live_[A-Za-z0-9]{20,99}|xox[abprs]-[0-9]{6}[\w-]+"
+    r"(?:sk-(?<![A-Za-z0-9].{3})(?=[\w-]{0,200}[0-9])[A-Za-z0-9][\w-]{19,200}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}"
+    r"|gh[opsur]_[A-Za-z0-9]{36}"
+    r"|github_pat_\w{22,90}|glpat-[\w-]{20}|hf_[A-Za-z0-9]{30,40}|sk_live_[A-Za-z0-9]{20,99}|rk_live_[A-Za-z0-9]{20,99}"
+    r"|xox[abprs]-[0-9]{6}[\w-]+"
     r"|-----BEGIN (?:[A-Z]+ ){0,3}PRIVATE KEY-----)",
     re.ASCII | re.DOTALL,
 )
@@ -63,9 +67,9 @@ def _is_identity(number: str) -> bool:
 
 
 def phones(text: str) -> list[str]:
-    """Telephone numbers: Chinese, North American, and any with + and a country; 8 to 15 digits."""
+    """Telephone numbers: Chinese, North American, and any with + and a country; 9 to 15 digits."""
     found = [match[0] for pattern in _PHONES for match in pattern.finditer(text)]
-    return [_masked(number) for number in found if 8 <= sum(map(str.isdigit, number)) <= 15]
+    return [_masked(number) for number in found if 9 <= sum(map(str.isdigit, number)) <= 15]
 
 
 def mails(text: str) -> list[str]:

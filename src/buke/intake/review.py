@@ -46,19 +46,22 @@ INVISIBLE = re.compile(
 _AT_HOME = re.compile("[\u0590-\u08ff\U0001f3f4]")  # writing from right to left, and the flag that has tag letters
 # UTF-8 read as Latin-1 or Windows-1252: a first byte of UTF-8 and as many following bytes as it asks for.
 _NEXT = "[\x80-\xbf" + bytes(b for b in range(0x80, 0xA0) if b not in b"\x81\x8d\x8f\x90\x9d").decode("cp1252") + "]"
-LATIN_RUN = re.compile(f"(?:[Â-ß]{_NEXT}|[à-ï]{_NEXT}{{2}}|[ð-ô]{_NEXT}{{3}})+")
+_SEQUENCE = f"(?:[Â-ÖØ-ß]{_NEXT}|[à-ï]{_NEXT}{{2}}|[ð-ô]{_NEXT}{{3}})"
+LATIN_RUN = re.compile(f"{_SEQUENCE}+")
 # Of these runs, those which no language writes: two in a row, or one of the commonest. "déjà…”" is none.
-# UTF-8 read as GBK: what 的 是 在 我 和 这 ， 。 and quotes turn into. None of these is a letter of daily use.
-_GBK_SIGNS = "鐨鏄鍦鎴鍜杩锛銆鈥锟"
+# UTF-8 read as GBK: what 的 ， 。 and quotes turn into, or bytes lost before. None is in daily use.
+_GBK_SIGNS = "鐨锛銆鈥锟"
 MOJIBAKE = re.compile(
-    f"(?:[Â-ß]{_NEXT}|[à-ï]{_NEXT}{{2}}|[ð-ô]{_NEXT}{{3}}){{2}}|Ã{_NEXT}|Â[\xa0-\xbf]"
+    f"{_SEQUENCE}{{2}}|Ã{_NEXT}|Â[\xa0-\xbf]"
     f"|â[€\x80„\x84ˆ\x88†\x86]{_NEXT}|ã[€\x80-\x83‚ƒ]{_NEXT}|ï[¼½»¿]{_NEXT}|ðŸ{_NEXT}{{2}}"
     f"|锟斤拷|[{_GBK_SIGNS}][^{_GBK_SIGNS}]{{0,40}}[{_GBK_SIGNS}]"
 )
-_HTML = re.compile(
-    r"</?(?:p|br|div|span|strong|em|ul|ol|li|table|thead|tbody|tr|td|th|img|font|center|sup|sub|hr|h[1-6])(?:\s[^<>]{0,500})?\s?/?>"
+HTML = re.compile(
+    r"</?(?:p|br|div|span|strong|em|ul|ol|li|table|thead|tbody|tr|td|th|img|font|center|sup|sub|hr|h[1-6])"
+    r"(?:\s[^<>]{0,500})?\s?/?>"
     r"|</(?:b|i|u|a)>|<a\s[^<>]{0,500}>"
-    r"|&(?:nbsp|lt|gt|amp|quot|apos|ldquo|rdquo|lsquo|rsquo|mdash|ndash|hellip|middot|bull|deg|times|#[0-9]{2,6}|#x[0-9a-f]{2,5});",
+    r"|&(?:nbsp|lt|gt|amp|quot|apos|ldquo|rdquo|lsquo|rsquo|mdash|ndash|hellip|middot|bull|deg|times"
+    r"|#[0-9]{2,6}|#x[0-9a-f]{2,5});",
     re.IGNORECASE,
 )
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
@@ -76,14 +79,16 @@ _LEAK = re.compile(
     r"|(?<=(?:told) that the answer)\sis\b|(?<=(?:told) the answer)\sis\b)"
     r"|答案(?:"
     r"(?<=参考答案)|(?<=给出的答案)|(?<=提供的答案)|(?<=给定的答案)|(?<=已知的答案)|(?<=所给答案)|(?<=已知答案)"
-    r"|(?<=根据答案)|(?<=按照答案)|(?<=对照答案)|(?<=根据正确答案)|(?<=根据标准答案)|(?<=给出的正确答案)|(?<=提供的正确答案)"
+    r"|(?<=根据答案)|(?<=按照答案)|(?<=对照答案)|(?<=根据正确答案)|(?<=根据标准答案)|(?<=给出的正确答案)"
+    r"|(?<=提供的正确答案)"
     r"|(?<=标准答案)(?:是|为|说|给|写|里|中|上|指出|显示|认为)"
     r"|(?:已经|已)(?:给出|告诉|提供)|(?:里|中|上)?(?:说的?是|写的?是|提示|显示|告诉我))"
 )
 _INJECTION = re.compile(
     r"[DFIOdfio忽无](?:"
     r"(?:gnore|isregard|orget|verride)\s(?:(?:all|any|every|the|of|my|these|those)\s){0,3}"
-    r"(?:previous|prior|above|earlier|preceding|existing|original|system|your)\s(?:\w+\s){0,2}?(?:instruction|prompt)s?\b"
+    r"(?:previous|prior|above|earlier|preceding|existing|original|system|your)\s"
+    r"(?:\w+\s){0,2}?(?:instruction|prompt)s?\b"
     r"|(?:略|视)(?:掉|你)?(?:之前|以上|上述|上面|前面|此前|先前|所有|全部|一切)(?:的|所有|全部|一切|给你|你|收到){0,4}"
     r"(?:系统)?(?:指令|指示|提示词?|命令|规则|设定|限制))"
     r"|\s(?:(?<=eveal\s)|(?<=rint\s)|(?<=epeat\s)|(?<=how\s)|(?<=utput\s)|(?<=how\sme\s))(?:your|the)\s"
@@ -96,7 +101,7 @@ _PATTERNS = {
     "stray_tag": _STRAY,
     "invisible_character": INVISIBLE,
     "mojibake": MOJIBAKE,
-    "html": _HTML,
+    "html": HTML,
     "thought_leak": _LEAK,
     "prompt_injection": _INJECTION,
 }
@@ -158,7 +163,7 @@ def places(texts: Texts, kinds: Iterable[str]) -> Iterator[tuple[str, str, list[
     """(kind, role, what to show of each place) for every kind and text with at least one place."""
     for kind in kinds:
         for role, text in texts:
-            if text and (found := _places(kind, role, text)):
+            if text and (found := shown_of(kind, role, text)):
                 yield kind, role, found
 
 
@@ -177,7 +182,7 @@ def _suspects(texts: Texts) -> list[str]:
             suspects.append("invisible_character")
         if "\ufffd" in whole:
             suspects.append("replacement_character")
-        if b"\xc0" in plain or "锛" in whole or "銆" in whole or "鐨" in whole or "锟" in whole:
+        if b"\xc0" in plain or "锛" in whole or "銆" in whole or "鐨" in whole or "鈥" in whole or "锟" in whole:
             suspects.append("mojibake")
     if b"<" in plain:
         suspects.append("stray_tag")
@@ -187,16 +192,16 @@ def _suspects(texts: Texts) -> list[str]:
         suspects.append("thought_leak")
     if b"instruction" in words or b"prompt" in words or ("忽" in whole and "忽略" in whole) or "无视" in whole:
         suspects.append("prompt_injection")
-    if b" +00 " in plain or (b"0000" in plain and (b"000-0000" in plain or _LONG_NUMBER.search(plain))):
+    if (b"0000" in plain or b"+00" in plain) and (b"000-0000" in plain or _LONG_NUMBER.search(plain)):
         suspects += ["identity_number", "phone", "bank_card"]
     if b"@" in plain:
         suspects.append("email")
-    if any([key.search(words) for key in _KEYS]):
+    if any(key.search(words) for key in _KEYS):
         suspects.append("secret")
     return suspects
 
 
-def _places(kind: str, role: str, text: str) -> list[str]:
+def shown_of(kind: str, role: str, text: str) -> list[str]:
     """What to show of each place of a kind in one text."""
     if kind in PERSONAL:
         return PERSONAL[kind](text)
@@ -225,7 +230,7 @@ def _cut(text: str) -> str:
     merely lacks its full stop is none, for many are written so.
     """
     end = text[-80:].rstrip()
-    if end.endswith(_OPEN_ENDS):
+    if end.endswith(_OPEN_ENDS) and not end.endswith((":(", ":-(")):
         return end[-SHOWN:]
     if len(text) >= 40 and end[-1:].isalnum():
         opened = [match.start() for match in _OPENING.finditer(end)]
@@ -254,7 +259,7 @@ def _concluded(record: Record) -> bool:
     if not (number := _NUMBER.fullmatch(answer)):
         return True
     value = float(number[1].replace(",", ""))
-    if value in range(13) and re.search(_WORDS[int(value)], end, re.IGNORECASE):
+    if value in range(13) and re.search(rf"\b{_WORDS[int(value)]}\b", end, re.IGNORECASE):
         return True
     if value in range(11) and _HAN_DIGITS[int(value)] in end:
         return True

@@ -378,6 +378,16 @@ TEXTS = {
         "delete the record, unless it teaches to refuse such orders",
         "请删去这条记录，除非它就是教模型拒绝这类指令",
     ),
+    # mends, by the kind of the finding
+    "mended_line_ends": ("line ends written as \\n (texts: {texts})", "换行统一为 \\n（{texts} 处文字）"),
+    "mended_mojibake": ("read again as UTF-8 (texts: {texts})", "按 UTF-8 重新解读（{texts} 处文字）"),
+    "mended_control_character": ("control characters deleted (texts: {texts})", "已删去控制字符（{texts} 处文字）"),
+    "mended_invisible_character": (
+        "invisible characters deleted (texts: {texts})",
+        "已删去看不见的字符（{texts} 处文字）",
+    ),
+    "mended_html": ("HTML written as plain text (texts: {texts})", "HTML 已换成纯文字（{texts} 处文字）"),
+    "mended_stray_tag": ("the tags around the text deleted (texts: {texts})", "已删去包住全文的标签（{texts} 处文字）"),
     # refusals
     "mixed": (
         "{without} of {all} records have no thought, and the others have",
