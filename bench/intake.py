@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +20,13 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 # parts of sentences that are put together at random, so that questions differ as those of people do
-PARTS = "患者 男性 女性 头痛 发热 咳嗽 三天 一周 两月 血压 心率 正常 偏高 偏低 既往 体健 吸烟 饮酒 过敏 青霉素 手术 史 查体 腹部 压痛 反跳痛 肝区 叩击痛 白细胞 血红蛋白 血小板 尿蛋白 影像 提示 结节 阴影 积液 考虑 诊断 鉴别 治疗 首选 随访 复查 建议 因此 所以 但是 需要 注意 排除 感染 肿瘤 结核 免疫 代谢 遗传 中毒 外伤".split()  # noqa: E501
+WORDS = (
+    "患者 男性 女性 头痛 发热 咳嗽 三天 一周 两月 血压 心率 正常 偏高 偏低 既往 体健 吸烟 "
+    "饮酒 过敏 青霉素 手术 史 查体 腹部 压痛 反跳痛 肝区 叩击痛 白细胞 血红蛋白 血小板 "
+    "尿蛋白 影像 提示 结节 阴影 积液 考虑 诊断 鉴别 治疗 首选 随访 复查 建议 因此 所以 "
+    "但是 需要 注意 排除 感染 肿瘤 结核 免疫 代谢 遗传 中毒 外伤"
+)
+PARTS = WORDS.split()
 
 
 def text(rng: random.Random, characters: int) -> str:
@@ -80,7 +85,10 @@ def main() -> None:
             size = path.stat().st_size / 1e6
             for near in (False, True):
                 seconds, peak = measure(path, near)
-                print(f"{records:>9} {size:>6.0f} {near!s:>5} {seconds:>8.1f} {size / seconds:>6.0f} {peak:>8.0f}", flush=True)
+                print(
+                    f"{records:>9} {size:>6.0f} {near!s:>5} {seconds:>8.1f} {size / seconds:>6.0f} {peak:>8.0f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

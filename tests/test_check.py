@@ -21,7 +21,8 @@ from buke.records import Severity
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SRC = Path(__file__).resolve().parents[1] / "src"
-WORDS = "fever cough liver spleen kidney aspirin dose weight child adult night morning blood pressure sugar".split()
+SENTENCE = "fever cough liver spleen kidney aspirin dose weight child adult night morning blood sugar pressure"
+WORDS = SENTENCE.split()
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, str]]:
@@ -241,5 +242,3 @@ def test_real_files_are_hardly_complained_of(name: str) -> None:
     assert tally.good == tally.rows > 500
     quality = {kind: one.count for kind, one in tally.kinds.items() if kind not in ("near_duplicate", "leak")}
     assert sum(quality.values()) < 0.05 * tally.rows, quality
-
-

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from buke.intake import Intake, read, split
+from buke.intake import Intake, split
 from buke.records import Record, Severity
 from buke.words import Refusal, catalogue, set_language
+from reading import read
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-GOOD = {"question": "Q?", "thought": "because", "answer": "A"}
+GOOD = {"question": "Q?", "thought": "because A, B", "answer": "A"}
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,7 @@ import buke
 from buke import hub, intake, prompt, report, runfolder
 from buke.config import Settings
 from buke.intake.check import Checked, Told
-from buke.intake.review import language_of
-from buke.prompt import Prompt
+from buke.intake.language import language_of
 from buke.records import Record
 from buke.words import Refusal, language, t
 

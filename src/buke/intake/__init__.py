@@ -49,7 +49,7 @@ def options_of(settings: Settings) -> Options:
     """How the settings want rows to be read."""
     s = settings
     fields = Fields(s.question_field, s.thought_field, s.answer_field)
-    return Options(fields, s.map, s.turns, s.earlier_thoughts, s.without_thought != "refuse")
+    return Options(fields, tuple(s.map.items()), s.turns, s.earlier_thoughts, s.without_thought != "refuse")
 
 
 def read(paths: Sequence[Path], options: Options | None = None, *, limit: int | None = None) -> Intake:
@@ -61,7 +61,8 @@ def read(paths: Sequence[Path], options: Options | None = None, *, limit: int | 
     good record remains; the findings are its details.
     """
     options = options or Options()
-    intake, first = Intake(), {}
+    intake = Intake()
+    first: dict[str, str] = {}
     files = files_of(paths)
     check_given(files, options)
     for path in files:

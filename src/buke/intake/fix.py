@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from buke.intake.check import readings_of
 from buke.intake.folders import files_of
-from buke.intake.review import mend
 from buke.intake.mapping import Options
-from buke.records import CLOSE, OPEN, Record, Severity
+from buke.intake.mend import mend
+from buke.records import CLOSE, OPEN, Record, Severity, Turn
 from buke.runfolder import write_lines
 from buke.words import Refusal, t
 
@@ -44,7 +44,9 @@ def fix(paths: Sequence[Path], options: Options, out: Path) -> Fixed:
         write_lines(out, _mended(files_of(paths), whole, counts, listed))
         write_lines(changes, listed)
     except OSError as error:
-        raise Refusal(t("intake.fix_unwritable", path=out, why=error.strerror), t("intake.fix_no_folder_hint")) from None
+        raise Refusal(
+            t("intake.fix_unwritable", path=out, why=error.strerror), t("intake.fix_no_folder_hint")
+        ) from None
     return Fixed(out, changes, **counts)
 
 
@@ -69,7 +71,9 @@ def _mended(
                 seen[better.id] = record.source
                 counts["records"] += 1
                 counts["mended"] += bool(done)
-                listed += [{"source": record.source, "change": "mended", "why": kind, "what": what} for kind, what in done]
+                listed += [
+                    {"source": record.source, "change": "mended", "why": kind, "what": what} for kind, what in done
+                ]
                 yield _line(better)
 
 
@@ -79,7 +83,8 @@ def _line(record: Record) -> dict[str, Any]:
         line = {"Question": record.question, "Complex_CoT": record.thought, "Response": record.answer}
         return {"system": record.system, **line} if record.system else line
     messages = [{"role": "system", "content": record.system}] if record.system else []
-    for turn in (*record.history, record):
+    turns: tuple[Turn | Record, ...] = (*record.history, record)
+    for turn in turns:
         thought = f"{OPEN}\n{turn.thought}\n{CLOSE}\n\n" if turn.thought else ""
         messages.append({"role": "user", "content": turn.question})
         messages.append({"role": "assistant", "content": thought + turn.answer})

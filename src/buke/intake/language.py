@@ -25,6 +25,16 @@ def mixed(question: str, thought: str) -> tuple[int, int] | None:
     return (first, second) if chinese_first or chinese_second else None
 
 
+def language_of(text: str) -> str:
+    """ "zh", "en", or "other" where most of it is neither."""
+    if text.isascii():
+        return "en"
+    han, words = _count(text)
+    if han >= 2 * words and not _OTHER.search(text):
+        return "zh" if 4 * han >= len(text) else "other"
+    return "en" if 8 * words >= len(text.split()) > 0 and words > han else "other"
+
+
 def _wide(text: str) -> bool:
     """A quick first look: whether over a quarter of the last characters take three bytes."""
     end = text[-300:]

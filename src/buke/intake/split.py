@@ -44,7 +44,7 @@ def leaks(training: Sequence[Record], out: Sequence[Record]) -> tuple[list[Recor
     for record in both:
         marks.add(record, common)
     mask = np.arange(len(both)) >= len(training)
-    told = dict(found_leaks(marks, near(marks), mask).tolist())
+    told: dict[int, int] = dict(found_leaks(marks, near(marks), mask).tolist())
     kept = [record for index, record in enumerate(training) if index not in told]
     return kept, [
         find(training[late].source, "leak", Severity.WARNING, first=both[first].source) for late, first in told.items()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buke.intake.among import Marks
-from buke.intake.review import language_of, review
+from buke.intake.language import language_of
+from buke.intake.review import review
 from buke.intake.shapes import Reading, Roles, ambiguities
 from buke.records import Finding, Record, Severity
 
