@@ -58,8 +58,8 @@ MOJIBAKE = re.compile(
 )
 HTML = re.compile(
     r"</?(?:p|br|div|span|strong|em|ul|ol|li|table|thead|tbody|tr|td|th|img|font|center|sup|sub|hr|h[1-6])"
-    r"(?:\s[^<>]{0,500})?\s?/?>"
-    r"|</(?:b|i|u|a)>|<a\s[^<>]{0,500}>"
+    r"(?:\s[a-z-]{1,20}=[^<>]{0,500})?\s?/?>"
+    r"|</(?:b|i|u|a)>|<a\s[a-z-]{1,20}=[^<>]{0,500}>"
     r"|&(?:nbsp|lt|gt|amp|quot|apos|ldquo|rdquo|lsquo|rsquo|mdash|ndash|hellip|middot|bull|deg|times"
     r"|#[0-9]{2,6}|#x[0-9a-f]{2,5});",
     re.IGNORECASE,
@@ -115,7 +115,7 @@ _UNFINISHED = re.compile(
 _OPENING, _CLOSING = re.compile(r"(?<![:;=])[（(\[{“「《【]"), re.compile(r"[）)\]}”」》】]")
 
 # ---- answers that can be looked for
-_NUMBER = re.compile(r"[$￥¥€£]?\s?(-?\d[\d,]*(?:\.\d+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?", re.ASCII)
+_NUMBER = re.compile(r"[$￥¥€£]?\s?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?")
 _CHOICE = re.compile(r"[(（]?([A-H])[)）.。]?")
 _CONCLUSION = 400  # characters at the end of a thought
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -265,4 +265,5 @@ def _concluded(record: Record) -> bool:
         return True
     joined = re.sub(r"(?<=\d)[ \xa0](?=\d{3}(?!\d))", "", end)  # thousands may be set apart by spaces
     found = re.findall(r"\d[\d,]*(?:\.\d+)?", joined, re.ASCII)
-    return any(float(other.replace(",", "")) == abs(value) for other in found)
+    numbers = {float(other.replace(",", "")) for other in found}
+    return not numbers.isdisjoint(abs(value) * scale for scale in (1, 0.01, 100))  # 25 cents and $0.25, 5 % and 0.05
