@@ -22,6 +22,7 @@ from buke.words import catalogue, set_language, t
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ZH = ("患者头痛三天，如何处理？", "先排除危险信号，再看血压。", "休息、补水，必要时就医。")
+LONG = "First the liver makes bile and then the gall bladder stores it"
 EN = ("What helps against a headache?", "First rule out what is dangerous, then look.", "Rest and drink.")
 
 
@@ -202,6 +203,21 @@ def test_personal_data_is_not_repeated(kind: str) -> None:
             assert not [run for run in runs if len(run) > 5 and run in said]
 
 
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        (made("What is the number?", "It is in the book.", "13812345678"), "not_concluded"),
+        (made(answer=LONG + "; ask 13812345678 or zhang.san@hospital.cn,"), "cut"),
+        (made(answer='<a href="mailto:zhang.san@hospital.cn">'), "html"),
+    ],
+)
+def test_nor_is_it_in_findings_of_other_kinds(record: Record, kind: str) -> None:
+    (said,) = [finding.message for finding in review(record) if finding.kind == kind]
+    assert "…" in said
+    assert "12345" not in said
+    assert "san@hosp" not in said
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(10**13, 10**15 - 1), st.sampled_from("45"))
 def test_one_wrong_digit_makes_a_card_no_card(digits: int, first: str) -> None:
@@ -251,8 +267,6 @@ def test_a_thought_that_leaks_the_answer(thought: str, there: bool) -> None:
 
 
 # ---- texts that break off
-
-LONG = "First the liver makes bile and then the gall bladder stores it"
 
 
 @pytest.mark.parametrize(
