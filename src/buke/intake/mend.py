@@ -43,8 +43,8 @@ def mend(record: Record) -> tuple[Record, list[tuple[str, str]]]:
     texts, done = texts_of(record), dict[str, int]()
     for _ in range(ROUNDS):
         before = texts
-        for kind in [kind for kind in MENDS if kind in kinds_in(texts)]:
-            if better := _mended(texts, kind):
+        for kind in MENDS:
+            if kind in kinds_in(texts) and (better := _mended(texts, kind)):
                 done[kind] = done.get(kind, 0) + sum(a != b for a, b in zip(texts, better, strict=True))
                 texts = better
         if texts is before:
@@ -87,6 +87,13 @@ def _plain(text: str) -> str:
     return HTML.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), text)
 
 
+def _read_again(text: str) -> str:
+    """The text with its runs of wrongly read letters decoded, as often as they were encoded."""
+    while (better := LATIN_RUN.sub(_decoded, text)) != text:  # each time it gets shorter
+        text = better
+    return text
+
+
 def _decoded(match: re.Match[str]) -> str:
     """A run of letters that were bytes of UTF-8, read as that; the run itself where it was something else."""
     run = match[0]
@@ -100,7 +107,7 @@ def _decoded(match: re.Match[str]) -> str:
 
 MENDS: dict[str, Callable[[str], str]] = {
     "line_ends": lambda text: re.sub(r"\r\n?", "\n", text),
-    "mojibake": lambda text: LATIN_RUN.sub(_decoded, text),
+    "mojibake": _read_again,
     "control_character": lambda text: CONTROL.sub("", text),
     "invisible_character": lambda text: INVISIBLE.sub("", text),
     "html": lambda text: _outside_code(text, _plain),

@@ -58,8 +58,8 @@ MOJIBAKE = re.compile(
 )
 HTML = re.compile(
     r"</?(?:p|br|div|span|strong|em|ul|ol|li|table|thead|tbody|tr|td|th|img|font|center|sup|sub|hr|h[1-6])"
-    r"(?:\s[^<>]{0,500})?\s?/?>"
-    r"|</(?:b|i|u|a)>|<a\s[^<>]{0,500}>"
+    r"(?:\s[a-z-]{1,20}=[^<>]{0,500})?\s?/?>"
+    r"|</(?:b|i|u|a)>|<a\s[a-z-]{1,20}=[^<>]{0,500}>"
     r"|&(?:nbsp|lt|gt|amp|quot|apos|ldquo|rdquo|lsquo|rsquo|mdash|ndash|hellip|middot|bull|deg|times"
     r"|#[0-9]{2,6}|#x[0-9a-f]{2,5});",
     re.IGNORECASE,
@@ -76,8 +76,10 @@ _LEAK = re.compile(
     r"|(?<=ccording to the correct answer)|(?<=ccording to the final answer))(?!s?\s(?:choice|option))"
     r"|\skey\b|\s(?:I\swas|that\swas|was|is)\s(?:given|provided|shown)\s(?:to\sme|to\sus|as|in\sthe|above|below)\b"
     r"|(?<=iven answer)\s(?:is|says|states|was)\b|(?<=orrect answer)\s(?:says|states|given|provided)\b"
-    r"|(?<=(?:told) that the answer)\sis\b|(?<=(?:told) the answer)\sis\b)"
-    r"|答案(?:"
+    r"|(?<=told that the answer)\sis\b|(?<=told the answer)\sis\b)"
+)
+_LEAK_CHINESE = re.compile(
+    r"答案(?:"
     r"(?<=参考答案)|(?<=给出的答案)|(?<=提供的答案)|(?<=给定的答案)|(?<=已知的答案)|(?<=所给答案)|(?<=已知答案)"
     r"|(?<=根据答案)|(?<=按照答案)|(?<=对照答案)|(?<=根据正确答案)|(?<=根据标准答案)|(?<=给出的正确答案)"
     r"|(?<=提供的正确答案)"
@@ -85,26 +87,29 @@ _LEAK = re.compile(
     r"|(?:已经|已)(?:给出|告诉|提供)|(?:里|中|上)?(?:说的?是|写的?是|提示|显示|告诉我))"
 )
 _INJECTION = re.compile(
-    r"[DFIOdfio忽无](?:"
-    r"(?:gnore|isregard|orget|verride)\s(?:(?:all|any|every|the|of|my|these|those)\s){0,3}"
+    r"[DFIOdfio](?:gnore|isregard|orget|verride)\s(?:(?:all|any|every|the|of|my|these|those)\s){0,3}"
     r"(?:previous|prior|above|earlier|preceding|existing|original|system|your)\s"
     r"(?:\w+\s){0,2}?(?:instruction|prompt)s?\b"
-    r"|(?:略|视)(?:掉|你)?(?:之前|以上|上述|上面|前面|此前|先前|所有|全部|一切)(?:的|所有|全部|一切|给你|你|收到){0,4}"
-    r"(?:系统)?(?:指令|指示|提示词?|命令|规则|设定|限制))"
     r"|\s(?:(?<=eveal\s)|(?<=rint\s)|(?<=epeat\s)|(?<=how\s)|(?<=utput\s)|(?<=how\sme\s))(?:your|the)\s"
     r"(?:hidden\s|initial\s|original\s)?system\sprompt\b"
 )
+_INJECTION_CHINESE = re.compile(
+    r"(?:忽略|无视)(?:掉|你)?(?:之前|以上|上述|上面|前面|此前|先前|所有|全部|一切)"
+    r"(?:的|所有|全部|一切|给你|你|收到){0,4}(?:系统)?(?:指令|指示|提示词?|命令|规则|设定|限制)"
+)
 _PATTERNS = {
-    "control_character": CONTROL,
-    "replacement_character": re.compile("\ufffd+"),
-    "line_ends": re.compile(r"\r\n?"),
-    "stray_tag": _STRAY,
-    "invisible_character": INVISIBLE,
-    "mojibake": MOJIBAKE,
-    "html": HTML,
-    "thought_leak": _LEAK,
-    "prompt_injection": _INJECTION,
+    "control_character": (CONTROL,),
+    "invisible_character": (INVISIBLE,),
+    "replacement_character": (re.compile("\ufffd+"),),
+    "line_ends": (re.compile(r"\r\n?"),),
+    "mojibake": (MOJIBAKE,),
+    "html": (HTML,),
+    "stray_tag": (_STRAY,),
+    "thought_leak": (_LEAK, _LEAK_CHINESE),  # apart, for each is quick where it begins with a letter of its own
+    "prompt_injection": (_INJECTION, _INJECTION_CHINESE),
 }
+# What may be personal is not repeated in findings of other kinds either.
+_PRIVATE = re.compile(r"\S{0,64}@\S{0,64}|[A-Za-z0-9_-]{16,}|[0-9](?:[ -]?[0-9]){6,}")
 
 # ---- texts that break off
 _OPEN_ENDS = tuple(",，、（([{“‘「《【")
@@ -115,7 +120,7 @@ _UNFINISHED = re.compile(
 _OPENING, _CLOSING = re.compile(r"(?<![:;=])[（(\[{“「《【]"), re.compile(r"[）)\]}”」》】]")
 
 # ---- answers that can be looked for
-_NUMBER = re.compile(r"[$￥¥€£]?\s?(-?\d[\d,]*(?:\.\d+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?", re.ASCII)
+_NUMBER = re.compile(r"[$￥¥€£]?\s?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?")
 _CHOICE = re.compile(r"[(（]?([A-H])[)）.。]?")
 _CONCLUSION = 400  # characters at the end of a thought
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -196,7 +201,7 @@ def _suspects(texts: Texts) -> list[str]:
         suspects += ["identity_number", "phone", "bank_card"]
     if b"@" in plain:
         suspects.append("email")
-    if any(key.search(words) for key in _KEYS):
+    if _KEYS[0].search(words) or _KEYS[1].search(words) or _KEYS[2].search(words):
         suspects.append("secret")
     return suspects
 
@@ -209,16 +214,16 @@ def shown_of(kind: str, role: str, text: str) -> list[str]:
         return []
     if kind == "thought_leak" and role != "thought":
         return []
-    pattern = _PATTERNS[kind]
     if kind == "html":
         text = CODE.sub("", text)
-    return [match[0] for match in pattern.finditer(text)]
+    return [match[0] for pattern in _PATTERNS[kind] for match in pattern.finditer(text)]
 
 
 def _warning(record: Record, kind: str, role: str, found: list[str]) -> Finding:
     """The finding for all places of a kind in one text: the first of them, and how many there are."""
-    shown = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in found[0][:SHOWN])
-    shown += "…" * (len(found[0]) > SHOWN) + f" (×{len(found)})" * (len(found) > 1)
+    first = _PRIVATE.sub(lambda match: match[0][:3] + "…", found[0])
+    shown = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in first[:SHOWN])
+    shown += "…" * (len(first) > SHOWN) + f" (×{len(found)})" * (len(found) > 1)
     return find(record.source, kind, Severity.WARNING, role=t(f"intake.{role}"), shown=shown)
 
 
@@ -265,4 +270,5 @@ def _concluded(record: Record) -> bool:
         return True
     joined = re.sub(r"(?<=\d)[ \xa0](?=\d{3}(?!\d))", "", end)  # thousands may be set apart by spaces
     found = re.findall(r"\d[\d,]*(?:\.\d+)?", joined, re.ASCII)
-    return any(float(other.replace(",", "")) == abs(value) for other in found)
+    numbers = {float(other.replace(",", "")) for other in found}
+    return not numbers.isdisjoint(abs(value) * scale for scale in (1, 0.01, 100))  # 25 cents and $0.25, 5 % and 0.05
