@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from buke.intake import Intake, read, split
-from buke.records import Record, Severity
+from buke.records import Record, Severity, Turn
 from buke.words import Refusal, catalogue, set_language
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -558,6 +558,21 @@ def test_split_keeps_questions_together_and_appending_moves_nothing_into_it(old:
         assert not {r.question for r in training} & {r.question for r in held_out}
         assert len(held_out) <= target
     assert not {r.id for r in before[0]} & {r.id for r in after[1]}
+
+
+def test_split_keeps_the_records_of_a_dialogue_together() -> None:
+    turns = [Turn(f"q{i}", "", "a") for i in range(40)]
+    records = [
+        Record.make(f"{n}", "t", "a", "f:1", history=(first, *turns[:n])[:n])
+        if n
+        else Record.make(first.question, "t", "a", "f:1")
+        for first in turns
+        for n in range(3)
+    ]
+    training, held_out = split(records, 0.2)
+    sides = [{(r.history[0].question if r.history else r.question) for r in side} for side in (training, held_out)]
+    assert len(held_out) == 24
+    assert not sides[0] & sides[1]
 
 
 # ---- the shared files

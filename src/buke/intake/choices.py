@@ -128,6 +128,8 @@ def _is_mark(value: Any) -> bool:
 
 def _is_number(value: Any, options: list[tuple[str, str]]) -> bool:
     """Whether a choice was counted, and not named."""
+    if isinstance(value, list):
+        return any(_is_number(each, options) for each in value)
     if isinstance(value, str):
         mark = value.strip(_AROUND)
         return mark.isdecimal() and not any(mark in option for option in options)

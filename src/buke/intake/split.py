@@ -1,4 +1,5 @@
-"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone."""
+"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone: of a dialogue's
+records, the question it begins with, so that no dialogue is on both sides."""
 
 from __future__ import annotations
 
@@ -26,12 +27,14 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     """
     count = len(records)
     target = 0 if share == 0 or count < 10 else max(round(share * count), min(least, count // 10))
-    sizes = Counter(record.question for record in records)
+    first = [record.history[0].question if record.history else record.question for record in records]
+    sizes = Counter(first)
     chosen: set[str] = set()
     for question in sorted(sizes, key=lambda text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()):
         target -= sizes[question]
         if target < 0:
             break
         chosen.add(question)
-    training = [record for record in records if record.question not in chosen]
-    return training, [record for record in records if record.question in chosen]
+    sides = list(zip(records, first, strict=True))
+    training = [record for record, question in sides if question not in chosen]
+    return training, [record for record, question in sides if question in chosen]
