@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -397,6 +398,26 @@ def test_any_row_gives_records_or_findings_and_never_a_traceback(row: dict[str, 
             assert record.question.strip()
             assert record.answer.strip()
             assert record.thought or empty
+
+
+def test_deep_wide_and_odd_values_are_findings() -> None:
+    deep: Any = "A"
+    for _ in range(5000):
+        deep = [deep]
+    row = {"question": "q", "cot": "t", "options": ["x", "y"]}
+    assert kinds({**row, "answer": deep}) == kinds({**row, "answer": float("nan")}) == ["bad_choice"]
+    assert kinds({**row, "options": deep, "answer": "A"}) == ["bad_options"]
+    assert kinds({"messages": [{"role": deep, "content": deep}, assistant()]}) == ["bad_turns"]
+    assert kinds({"x": deep}) == ["unknown_shape"]
+    assert kinds({"question": deep, "answer": b"bytes", "cot": "t"}) == ["wrong_type", "wrong_type"]
+    start = time.perf_counter()
+    spaces = "A" + " " * 200_000 + "\n.\n."
+    assert kinds({**row, "options": [spaces, spaces], "answer": spaces}) == ["bad_choice"]
+    assert time.perf_counter() - start < 5  # a millisecond; hours where the work grows with the square
+    wide = {f"column {i}": "x" for i in range(100_000)}
+    assert len(reading(wide).findings[0].message) < 400
+    assert texts(one({**wide, "question": "q", "cot": "t", "answer": "a"})) == ("q", "t", "a")
+    assert texts(one({"messages": [{**wide, **user()}, assistant()]})) == ("q", "t", "a")
 
 
 # ---- --map
