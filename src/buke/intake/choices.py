@@ -121,8 +121,9 @@ def _options(held: list[Any]) -> list[tuple[str, str]] | None:
 
 
 def _line(text: str) -> re.Match[str] | None:
-    """A line that is a letter and an option."""
-    return _LINE.fullmatch(text.strip())
+    """A letter and an option on one line. Of several lines the pattern would try every division of their spaces."""
+    text = text.strip()
+    return None if "\n" in text else _LINE.fullmatch(text)
 
 
 def _of(value: dict[str, Any], *names: str) -> Any:
