@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buke.intake import read
 from buke.intake.mend import MENDS, mend
 from buke.intake.personal import PERSONAL
 from buke.intake.review import review
 from buke.records import CLOSE, OPEN, Record, Severity, Turn
 from buke.words import catalogue, set_language, t
+from reading import read
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ZH = ("患者头痛三天，如何处理？", "先排除危险信号，再看血压。", "休息、补水，必要时就医。")

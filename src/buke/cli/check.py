@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,14 +43,19 @@ def check_data(settings: Settings, wanted: Wanted) -> int:
     """Check, print, write; returns the exit code."""
     if not settings.data:
         raise Refusal(t("intake.no_paths"), t("intake.no_paths_hint"))
+    with _standard_input(settings.data) as (paths, shown):
+        return _check(settings, wanted, paths, shown)
+
+
+def _check(settings: Settings, wanted: Wanted, paths: list[Path], shown: Callable[[Any], Any]) -> int:
     options = intake.options_of(settings)
-    paths = [Path(path) for path in settings.data]
     held_out = [Path(settings.held_out_file)] if settings.held_out_file else settings.held_out
     with _progress() as told:
         checked = intake.check(paths, options, held_out=held_out, near=wanted.near, told=told)
     found = as_dict(checked)
     if settings.model and found["kept"]:
         found["tokens"] = _tokens(settings, checked, options)
+    found = shown(found)
     if wanted.report:
         _write_report(Path(wanted.report), found)
     fixed = intake.fix(paths, options, Path(wanted.fix)) if wanted.fix else None
@@ -61,6 +67,31 @@ def check_data(settings: Settings, wanted: Wanted) -> int:
         counts = {"records": fixed.records, "mended": fixed.mended, "left_out": fixed.left_out}
         print(t("cli.check_fixed", path=fixed.path, changes=fixed.changes, **counts), file=sys.stderr)
     return 2 if not found["kept"] or (wanted.strict and found["findings"]) else 0
+
+
+@contextmanager
+def _standard_input(data: list[str]) -> Iterator[tuple[list[Path], Callable[[Any], Any]]]:
+    """(the paths, with a copy of standard input for "-", since files are read more than once; what names it "stdin").
+
+    The copy is deleted at the end.
+    """
+    if "-" not in data:
+        yield [Path(path) for path in data], lambda found: found
+        return
+    with tempfile.TemporaryDirectory(prefix="buke-") as folder:
+        copy = Path(folder) / "stdin"
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [copy if path == "-" else Path(path) for path in data], lambda found: _renamed(found, str(copy), "stdin")
+
+
+def _renamed(found: Any, old: str, new: str) -> Any:
+    """Plain values with a path in them replaced by a name."""
+    if isinstance(found, dict):
+        return {key: _renamed(value, old, new) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_renamed(value, old, new) for value in found]
+    return found.replace(old, new) if isinstance(found, str) else found
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def read(paths: Sequence[Path], options: Options | None = None, *, limit: int | 
                 break
         content.finish()
         info = FileInfo.of(content)
-        info.shape, info.rows, info.mapping = taken.shape, taken.rows, mapping(taken.roles)
+        info.shape, info.rows, info.mapping = taken.shape, taken.rows, mapping(taken.roles, options)
         intake.files.append(info)
         intake.read += taken.rows
         intake.findings += [*content.findings, *taken.findings]

@@ -100,9 +100,13 @@ def _signature(record: Record, common: frozenset[str]) -> list[int]:
     return [value & 0xFFFF for value in minhash.digest()]
 
 
-def duplicates(marks: Marks) -> Pairs:
-    """Records met before, each with the first that is the same in question, thought and answer."""
-    ids = _numbers(marks.ids)
+def duplicates(marks: Marks, apart: int | None = None) -> Pairs:
+    """Records met before, each with the first that is the same in question, thought and answer.
+
+    apart: index from which on records are of the files held out; those are held against each other only.
+    """
+    ids = _numbers(marks.ids).copy()
+    ids[len(ids) if apart is None else apart :] ^= np.uint64(0x9E3779B97F4A7C15)  # any number: another name for each
     first = _first_of(ids)
     return _pairs(first, first != np.arange(len(ids)))
 
@@ -165,7 +169,7 @@ def leaks(marks: Marks, near_pairs: Pairs, out: np.ndarray[tuple[int], np.dtype[
     )
 
 
-def held_out(roots: Sequence[int], share: float, least: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def held_out(roots: Sequence[int] | Numbers, share: float, least: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which of N records are held out, by the hashes of their questions. See ``split`` for what that means."""
     count = len(roots)
     target = 0 if share == 0 or count < 10 else max(round(share * count), min(least, count // 10))

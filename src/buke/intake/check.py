@@ -83,16 +83,15 @@ def check(
         whole.add(tally)
         infos.append(info)
         starts.append(len(whole.marks))
+    border = starts[len(found) - len(apart)]
+    kept, out = np.ones(len(whole.marks), bool), np.arange(len(whole.marks)) >= border
+    twice = among.duplicates(whole.marks, border)
+    kept[twice[:, 0]] = False
     if isinstance(held_out, (int, float)):
-        out = np.zeros(len(whole.marks), bool)
-        kept = _without_duplicates(whole)
         roots = np.frombuffer(whole.marks.roots, np.uint64)
-        out[kept] = among.held_out(roots[kept].tolist(), held_out, least)
-    else:
-        kept = _without_duplicates(whole)
-        out = np.arange(len(whole.marks)) >= starts[len(found) - len(apart)]
+        out[kept] = among.held_out(roots[kept], held_out, least)
     checked = Checked(infos, whole, starts, kept, out)
-    _pairs(checked)
+    _pairs(checked, twice)
     return checked
 
 
@@ -150,14 +149,15 @@ def _file(path: Path, task: Task, processes: int, progress: _Progress) -> tuple[
     for finding in content.findings:
         tally.find(finding)
     info = FileInfo.of(content)
-    info.shape, info.rows, info.mapping = tally.shape, tally.rows, mapping(tally.roles)
+    info.shape, info.rows, info.mapping = tally.shape, tally.rows, mapping(tally.roles, task.options)
     return tally, info
 
 
-def mapping(roles: Roles | None) -> dict[str, str]:
-    """Which field was taken for which role."""
+def mapping(roles: Roles | None, options: Options) -> dict[str, str]:
+    """Which field was taken for which role, or what the user said of it."""
     names = ("question", "thought", "answer", "system", "more", "turns")
-    return {name: str(value) for name in names if (value := getattr(roles, name, None))}
+    found = {name: value for name in names if (value := getattr(roles, name, None))}
+    return {name: value if isinstance(value, str) else dict(options.given)[name] for name, value in found.items()}
 
 
 def _count(rows: Iterable[Raw], name: str, task: Task, told: Callable[[], None] = lambda: None) -> Tally:
@@ -198,20 +198,14 @@ def _block(data: bytes, name: str, line: int, encoding: str, task: Task) -> Tall
     return _count(lines(data, name, line, encoding), name, task)
 
 
-def _without_duplicates(tally: Tally) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    kept = np.ones(len(tally.marks), bool)
-    kept[among.duplicates(tally.marks)[:, 0]] = False
-    return kept
-
-
-def _pairs(checked: Checked) -> None:
+def _pairs(checked: Checked, twice: among.Pairs) -> None:
     """Add the findings between records to the tally."""
     tally, kept = checked.tally, checked.kept
     near = among.near(tally.marks)
     leaks = among.leaks(tally.marks, near, checked.out & kept)
     leaking = set(leaks[:, 0].tolist())
     for kind, pairs in (
-        ("duplicate", among.duplicates(tally.marks)),
+        ("duplicate", twice.tolist()),
         ("other_answer", [pair for pair in among.contradictions(tally.marks).tolist() if kept[pair[0]]]),
         ("leak", [pair for pair in leaks.tolist() if kept[pair[0]]]),
         ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and pair[0] not in leaking]),

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from buke.intake.formats import find
 from buke.intake.names import EXPLANATION, INDEX, LETTERED, OPTIONS
 from buke.records import Finding
-from buke.words import t
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LINE = re.compile(r"\s*[(（]?([A-Z])(?:\s?[.．、:：)）]\s*|\s+)(.*\S)\s*")
+_LINE = re.compile(r"[(（]?([A-Z])(?:\s?[.．、:：)）]\s*|\s+)(.+)")
 _SEVERAL = re.compile(r"[A-Z](?:[,，、;/ ]*[A-Z])+")
 _AROUND = " \t\r\n()（）[].。．,:：、"
 
@@ -74,9 +73,9 @@ def choose(
     text = isinstance(own, str) and not found and not _is_mark(own)
     if not text:
         if index is None or (found and found != index) or (found is None and choice.key and _is_mark(own)):
-            shown = " / ".join(str(value) for value in dict.fromkeys((str(own), str(given))) if value != "None")
+            shown = " / ".join(dict.fromkeys(map(str, filter(_is_plain, (own, given)))))
             labels = ", ".join(label for label, _ in options)
-            findings.append(find(source, "bad_choice", answer=shown[:80] or t("intake.type_null"), options=labels))
+            findings.append(find(source, "bad_choice", answer=shown[:80] or "–", options=labels))
             return Chosen(question, own, False)
         own = "\n".join(f"{options[at][0]}. {options[at][1]}" for at in index)
         explanation = row.get(choice.explanation) if choice.explanation else None
@@ -91,7 +90,7 @@ def _options(held: list[Any]) -> list[tuple[str, str]] | None:
     """(label, text) of each option; None where they are not texts."""
     value = held[0] if len(held) == 1 else held
     if isinstance(value, str):
-        lines = [_LINE.fullmatch(line) for line in value.strip().splitlines()]
+        lines = [_line(line) for line in value.strip().splitlines()]
         pairs: list[tuple[Any, Any]] = [match.groups() if match else (None, None) for match in lines]  # type: ignore[misc]
     elif isinstance(value, dict) and isinstance(value.get("text"), list) and isinstance(value.get("label"), list):
         pairs = list(zip(value["label"], value["text"], strict=False))
@@ -102,7 +101,7 @@ def _options(held: list[Any]) -> list[tuple[str, str]] | None:
     elif isinstance(value, list):
         while len(held) > 1 and not value[-1]:  # a table has a column E for the rows that have five options
             value = value[:-1]
-        lines = [_LINE.fullmatch(each) if isinstance(each, str) else None for each in value]
+        lines = [_line(each) if isinstance(each, str) else None for each in value]
         marked = [match[1] for match in lines if match] == list(LETTERS[: len(value)])
         pairs = [
             (letter, match[2] if marked and match else each)
@@ -112,13 +111,28 @@ def _options(held: list[Any]) -> list[tuple[str, str]] | None:
     else:
         return None
     sound = all(isinstance(part, str) and part.strip() for pair in pairs for part in pair)
-    if len(pairs) < 2 or not sound or len({label.strip().upper() for label, _ in pairs}) < len(pairs):
+    if (
+        not 1 < len(pairs) <= len(LETTERS)
+        or not sound
+        or len({label.strip().upper() for label, _ in pairs}) < len(pairs)
+    ):
         return None
     return [(label.strip(), text.strip()) for label, text in pairs]
 
 
+def _line(text: str) -> re.Match[str] | None:
+    """A letter and an option on one line. Of several lines the pattern would try every division of their spaces."""
+    text = text.strip()
+    return None if "\n" in text else _LINE.fullmatch(text)
+
+
 def _of(value: dict[str, Any], *names: str) -> Any:
     return next((value[name] for name in names if name in value), None)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a text or a number: others may be nested so deeply that nothing can be done with them."""
+    return isinstance(value, (str, int, float))
 
 
 def _is_mark(value: Any) -> bool:
@@ -128,6 +142,8 @@ def _is_mark(value: Any) -> bool:
 
 def _is_number(value: Any, options: list[tuple[str, str]]) -> bool:
     """Whether a choice was counted, and not named."""
+    if isinstance(value, list):
+        return any(_is_number(each, options) for each in value if _is_plain(each))
     if isinstance(value, str):
         mark = value.strip(_AROUND)
         return mark.isdecimal() and not any(mark in option for option in options)
@@ -137,17 +153,17 @@ def _is_number(value: Any, options: list[tuple[str, str]]) -> bool:
 def _pick(value: Any, options: list[tuple[str, str]]) -> tuple[int, ...] | None:
     """Which options a value stands for, or None; none too where it could stand for two different ones."""
     if isinstance(value, list):
-        several = [_pick(each, options) for each in value]
+        several = [_pick(each, options) if _is_plain(each) else None for each in value]
         return tuple(at for each in several if each for at in each) if value and all(several) else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return (int(value),) if value == int(value) and 0 <= value < len(options) else None
+        return (int(value),) if 0 <= value < len(options) and value == int(value) else None
     if not isinstance(value, str):
         return None
     mark = value.strip(_AROUND).upper()
     labels = [label.upper() for label, _ in options]
     found = {at for at, (_, text) in enumerate(options) if text == value.strip()}
     found |= {labels.index(mark)} if mark in labels else set()
-    line = _LINE.fullmatch(value)
+    line = _line(value)
     if line and (line[1], line[2]) in options:
         found.add(options.index((line[1], line[2])))
     if not found and mark.isdecimal() and len(mark) < 3 and int(mark) < len(options):
@@ -159,6 +175,8 @@ def _pick(value: Any, options: list[tuple[str, str]]) -> tuple[int, ...] | None:
 
 def _has(question: str, options: list[tuple[str, str]]) -> bool:
     """Whether a question already lists its options, each on a line after its letter."""
+    if not all(text in question for _, text in options):
+        return False
     lines = [line.strip() for line in question.splitlines()]
     return all(
         any(line.strip("(（").startswith(label) and line.endswith(text) for line in lines) for label, text in options

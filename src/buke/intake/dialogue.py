@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from buke.intake.formats import find, normal
 from buke.intake.lesson import Exchange
 from buke.intake.mapping import MISSING
-from buke.intake.names import NAMES
+from buke.intake.names import NAMES, REMEMBERED
 from buke.records import Finding, Severity
 
 _SPEAKERS = {
@@ -35,8 +35,12 @@ class _Names(NamedTuple):
     calls: tuple[str, ...]
 
 
-@lru_cache(maxsize=1024)
-def _names(keys: tuple[str, ...]) -> _Names:
+def _names(turn: dict[str, Any]) -> _Names:
+    return (_find_names if len(turn) <= REMEMBERED else _find_names.__wrapped__)(tuple(turn))
+
+
+@lru_cache(maxsize=256)
+def _find_names(keys: tuple[str, ...]) -> _Names:
     by_name: dict[str, str] = {}
     for key in keys:
         by_name.setdefault(normal(key), key)
@@ -53,9 +57,8 @@ def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Ex
     if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
         findings.append(find(source, "bad_turns", roles="–"))
         return [], None
-    names = [_names(tuple(turn)) for turn in value]
-    speakers = [str(turn.get(each.speaker)).lower() for turn, each in zip(value, names, strict=True)]
-    speakers = [_SPEAKERS.get(speaker, speaker) for speaker in speakers]
+    names = [_names(turn) for turn in value]
+    speakers = [_speaker(turn, each) for turn, each in zip(value, names, strict=True)]
     contents = [_content(turn, each) for turn, each in zip(value, names, strict=True)]
     start = 1 if speakers[:1] == ["system"] else 0
     body = speakers[start:]
@@ -71,6 +74,13 @@ def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Ex
         made = [Exchange(question, thought, answer) for (_, _, question), (_, thought, answer) in pairs]
         return made, contents[0][2] if start else None
     return [], None
+
+
+def _speaker(turn: dict[str, Any], names: _Names) -> str:
+    """Who speaks, under the name of a role of ``messages`` where it is known."""
+    speaker = turn[names.speaker] if names.speaker else None
+    speaker = speaker.lower()[:40] if isinstance(speaker, str) else "?"
+    return _SPEAKERS.get(speaker, speaker)
 
 
 def _content(turn: dict[str, Any], names: _Names) -> tuple[str, Any, Any]:

@@ -100,22 +100,20 @@ def _bare(thought: str) -> str:
 
 def _check(value: Any, role: str, number: int, source: str, findings: list[Finding]) -> None:
     """Add what is wrong with a text: missing, null, of another type, empty, half a character, or with a think tag."""
-    kinds: list[str] = []
-    tag = ""
+    kind = tag = ""
     if not isinstance(value, str):
-        kinds = ["missing_field" if value is MISSING else "null_field" if value is None else "wrong_type"]
-    elif role != "system" and (not value or value.isspace()):
-        kinds = ["empty_field"]
-    else:
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                kinds = ["surrogate"]
-        if "think>" in value and role in ("thought", "answer"):
-            tag = CLOSE if CLOSE in value else OPEN if OPEN in value else ""
-            kinds += ["think_tag"] if tag else []
-    for kind in kinds:
+        kind = "missing_field" if value is MISSING else "null_field" if value is None else "wrong_type"
+    elif not value or value.isspace():
+        kind = "" if role == "system" else "empty_field"
+    elif not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            kind = "surrogate"
+    if not kind and "think>" in value and role in ("thought", "answer"):
+        tag = CLOSE if CLOSE in value else OPEN if OPEN in value else ""
+        kind = "think_tag" if tag else ""
+    if kind:
         shown = t(f"intake.type_{_TYPES.get(type(value), 'other')}") if kind == "wrong_type" else ""
         where = _where(number)
         findings.append(find(source, kind, role=t(f"intake.{role}"), type=shown, tag=tag, where=where))

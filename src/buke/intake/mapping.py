@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from buke.intake.formats import normal
@@ -71,7 +72,6 @@ class Expression(NamedTuple):
         return "".join(texts) if len(texts) == len(pieces) else next(p for p in pieces if not isinstance(p, str))
 
 
-@lru_cache(maxsize=1024)
 def parse(text: str, keys: tuple[str, ...]) -> Expression:
     """An expression read for rows with these fields. What is neither a path nor a template is taken for a name."""
     if text not in keys and ("{" in text or "}" in text):
@@ -164,20 +164,21 @@ def _beside(row: Any, steps: Steps) -> Iterator[str]:
 def suggest(row: dict[str, Any]) -> str:
     """A --map for a row in which no shape was recognised, made of the names of its texts; "" where it has fewer than
     two. A role gets the name most like its usual ones; else the question is the first and the answer the last."""
-    return _suggest(tuple(_texts(row, (), 0)))
+    suggestion = _suggest(tuple(islice(_texts(row, (), 0), SHOWN)))
+    return suggestion if len(suggestion) < 200 else ""
 
 
 def _texts(value: Any, steps: Steps, depth: int) -> Iterator[Steps]:
-    """Paths of the texts inside a value, at most 3 deep and 20 wide."""
+    """Paths of the texts inside a value, at most 3 deep."""
     if isinstance(value, str):
         yield steps
     elif depth < 3 and isinstance(value, (dict, list)):
         inside: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
-        for (step, each), _ in zip(inside, range(SHOWN), strict=False):
+        for step, each in islice(inside, SHOWN):
             yield from _texts(each, (*steps, step), depth + 1)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _suggest(paths: tuple[Steps, ...]) -> str:
     left = list(paths)
     if len(left) < 2:

@@ -31,3 +31,4 @@ INDEX = (
 )  # fmt: skip
 EXPLANATION = ("explanation", "exp", "解析", "答案解析")
 KNOWN = frozenset(name for names in (*NAMES.values(), OPTIONS, INDEX, EXPLANATION) for name in names) | {*DIALOGUES}
+REMEMBERED = 100  # fields: what was recognised in a row is kept for the next one like it, unless it has more than these

@@ -16,7 +16,7 @@ from buke.intake.choices import Choice, choose, find_choice
 from buke.intake.formats import DIALOGUES, Raw, find, normal
 from buke.intake.lesson import Exchange, lessons
 from buke.intake.mapping import MISSING, Expression, Options, parse, suggest
-from buke.intake.names import NAMES
+from buke.intake.names import NAMES, REMEMBERED
 from buke.records import Finding, Record, Severity
 from buke.words import t
 
@@ -39,9 +39,13 @@ class Roles(NamedTuple):
     ambiguous: tuple[tuple[str, str], ...] = ()  # (role, the fields that could play it)
 
 
-@lru_cache(maxsize=1024)
 def recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
     """Which field plays which role, from the names alone; None where a question, or all else, is not to be found."""
+    return (_recognise if len(keys) <= REMEMBERED else _recognise.__wrapped__)(keys, options)
+
+
+@lru_cache(maxsize=256)
+def _recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
     by_name: dict[str, str] = {}
     for key in keys:
         by_name.setdefault(normal(key), key)
@@ -127,7 +131,7 @@ def ambiguities(roles: Roles, source: str) -> list[Finding]:
 
 def _unknown(value: dict[str, Any], source: str) -> Finding:
     """The finding for a row without a shape, with a --map that may fit it."""
-    names = ", ".join(list(value)[:12]) or "–"
+    names = ", ".join(list(value)[:12])[:300] or "–"
     suggestion = suggest(value) or "--map question=… thought=… answer=…"
     return find(source, "unknown_shape", names=names, suggestion=suggestion)
 

@@ -1,4 +1,5 @@
-"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone."""
+"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone: of a dialogue's
+records, the question it begins with, so that no dialogue is on both sides."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def leaks(training: Sequence[Record], out: Sequence[Record]) -> tuple[list[Recor
     for record in both:
         marks.add(record, common)
     mask = np.arange(len(both)) >= len(training)
-    told: dict[int, int] = dict(found_leaks(marks, near(marks), mask).tolist())
+    pairs = found_leaks(marks, near(marks), mask)
+    told = dict(zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True))
     kept = [record for index, record in enumerate(training) if index not in told]
     return kept, [
         find(training[late].source, "leak", Severity.WARNING, first=both[first].source) for late, first in told.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,8 @@ def data_lines(check: Check, width: int) -> Iterator[str]:
 def _file(file: dict[str, Any], width: int) -> Iterator[str]:
     yield file["path"]
     kind = " ".join(part for part in (file["format"], file["compression"], file["encoding"]) if part)
-    yield from _wrapped(t("report.check_file", kind=kind or "?", rows=f"{file['rows']:,}", shape=file["shape"] or "?"), "  ", width)
+    text = t("report.check_file", kind=kind or "?", rows=f"{file['rows']:,}", shape=file["shape"] or "?")
+    yield from _wrapped(text, "  ", width)
     roles = [f"{t(f'report.check_role_{role}')} = {name}" for role, name in file["mapping"].items()]
     if roles:
         yield from _wrapped(", ".join(roles), "  ", width)
@@ -118,7 +119,7 @@ def columns(text: str) -> int:
 def _wrapped(text: str, indent: str, width: int) -> Iterator[str]:
     """A text in lines of at most so many columns; Chinese may break between any two characters."""
     line = ""
-    for word in textwrap.TextWrapper(break_on_hyphens=False)._split(text):
+    for word in re.findall(r"\S+\s*", text):
         for piece in word if columns(word) > len(word) else [word]:
             if line.strip() and columns(indent + line + piece.rstrip()) > width:
                 yield (indent + line).rstrip()

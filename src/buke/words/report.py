@@ -249,5 +249,65 @@ TEXTS = {
     "fingerprint": ("Prompt fingerprint", "提示指纹"),
     "end_token": ("End token", "结束符"),
     "template": ("Prompt template", "提示模板"),
+    # check, in the terminal
+    "check_file": ("{kind}, {rows} rows, shape: {shape}", "{kind}，{rows} 行，形式：{shape}"),
+    "check_role_question": ("question", "问题"),
+    "check_role_thought": ("thought", "思考"),
+    "check_role_answer": ("answer", "回答"),
+    "check_role_system": ("system message", "系统消息"),
+    "check_role_more": ("added to the question", "并入问题"),
+    "check_role_turns": ("dialogue", "对话"),
+    "check_kept": (
+        "{kept} records can be learned from ({read} rows read); {left_out} left out.",
+        "共读 {read} 行，可学习 {kept} 条，略去 {left_out} 条。",
+    ),
+    "check_without_thought": ("{without_thought} of them have no thought.", "其中 {without_thought} 条没有思考。"),
+    "check_characters": (
+        "{role}: {median} characters in the median, {longest} at most",
+        "{role}：中位数 {median} 字符，最长 {longest}",
+    ),
+    "check_split": (
+        "to learn: {train}; held out for the comparison: {held_out}",
+        "用于学习 {train} 条；留出用于对比 {held_out} 条",
+    ),
+    "check_error": ("Left out", "略去"),
+    "check_warning": ("Look at", "请看"),
+    "check_more": ("… and {count} more", "……另有 {count} 处"),
+    "check_clean": ("Nothing was found that would spoil a run.", "没有发现会毁掉训练的问题。"),
+    "check_tokens": (
+        "Tokens with {model}: {median} in the median record, {p95} at 95 %, {longest} in the longest; {learned} of "
+        "{all} are learned.",
+        "用 {model} 的 token 数：中位数 {median}，95% 在 {p95} 以内，最长 {longest}；共 {all}，其中学习 {learned}。",
+    ),
+    "check_end": (
+        "The end token is learned in {learned} of {count} records.",
+        "{count} 条记录中有 {learned} 条学习结束符。",
+    ),
+    "check_bytes": (
+        "Bytes a token, by language: {share} (the more, the better the tokenizer knows it)",
+        "每 token 字节数（按语言）：{share}（越大说明分词器越熟悉）",
+    ),
+    "check_poor": (
+        "{count} records are in a language or script that the tokenizer hardly knows: they become very long.",
+        "{count} 条记录的语言或文字是分词器不熟悉的，会变得很长。",
+    ),
+    "check_candidate": (
+        "--length {length}: {dropped} records too long; cut at the right, {answer_lost} would lose the whole answer",
+        "--length {length}：{dropped} 条超长；若从右边截断，{answer_lost} 条会丢掉整个回答",
+    ),
+    "check_recommended": ("recommended", "推荐"),
+    "check_next_nothing": (
+        "There is nothing to learn from. Mend what is listed above and check again.",
+        "没有可学习的内容。请按上面所列修改后再检查。",
+    ),
+    "check_next_errors": (
+        "Next: mend the file, or let {buke} check {data} --fix mended.jsonl write a copy without what cannot be used.",
+        "下一步：修改文件，或用 {buke} check {data} --fix mended.jsonl 写出去掉不可用内容的副本。",
+    ),
+    "check_next_model": (
+        "Next: {buke} check {data} --model DIR counts tokens; {buke} train {data} --model DIR teaches.",
+        "下一步：{buke} check {data} --model DIR 统计 token；{buke} train {data} --model DIR 开始训练。",
+    ),
+    "check_next_train": ("Next: {buke} train {data} --model {model}", "下一步：{buke} train {data} --model {model}"),
     "hashes": ("SHA-256 of {n} files", "{n} 个文件的 SHA-256"),
 }
