@@ -60,8 +60,8 @@ class _Bomb(Exception):
 def _parquet(path: Path) -> Iterator[Any]:
     parquet = needed("pyarrow.parquet", "parquet")
     with parquet.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
-        if max(groups, default=0) > max(MAX_WHOLE, MAX_RATIO * path.stat().st_size):
+        size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+        if size > max(MAX_WHOLE, MAX_RATIO * path.stat().st_size):
             raise _Bomb
         yield from file.iter_batches(batch_size=ROWS)
 

@@ -9,13 +9,14 @@ columnar   Parquet, Arrow and Excel, which are no text
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 
 from buke.intake.columnar import columnar
 from buke.intake.encodings import MARKING, utf8
-from buke.intake.jsontext import Document, begins_lines, lines, mostly_objects
+from buke.intake.jsontext import MAX_PARTS, Document, begins_lines, lines, mostly_objects, overfull
 from buke.intake.rows import DIALOGUES, Content, Raw, find, normal
 from buke.intake.source import BLOCK, MAX_LINE, MAX_WHOLE, Broken, Source, decompressed, magic
 from buke.intake.table import table
@@ -68,6 +69,8 @@ def _text(chunks: Iterator[bytes], content: Content, known: Collection[str], wan
         raise Broken("binary", what=what)
     texts = utf8(chain([first], chunks), content)
     head = next((text for text in texts if text), b"")
+    if head.startswith(BOM_UTF8):
+        raise Broken("mark_inside", column=1)
     begin = head.lstrip(b" \t\r\n")[:1]
     if not begin:
         if not all(not text.strip(b" \t\r\n") for text in texts):
@@ -84,6 +87,8 @@ def _json(head: bytes, texts: Iterator[bytes], content: Content, array: bool) ->
         held = _held(head, texts)
         if sum(map(len, held)) <= MAX_WHOLE:
             whole, held = b"".join(held), []
+            if len(whole) > BLOCK and overfull(whole):
+                raise Broken("too_many_parts", most=MAX_PARTS)
             rows = Document(whole.decode("utf-8", MARKING), content).rows()
             if rows is not None:
                 return rows

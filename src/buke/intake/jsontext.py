@@ -20,7 +20,7 @@ from buke.intake.source import BLOCK, MAX_LINE
 from buke.records import Finding
 
 MAX_DEPTH = 200  # of nested lists and objects
-MAX_PARTS = 4_000_000  # values of one long line, each of which costs many times its bytes
+MAX_PARTS = 4_000_000  # lists and objects in a text, each of which costs many times its bytes
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CONSTANT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)')
 
@@ -49,21 +49,20 @@ def _is_plain(line: bytes, value: dict[str, Any]) -> bool:
     """Whether a line that orjson took has no key twice and no more than MAX_DEPTH levels.
 
     Every key of the line has a colon, so no more colons (those in texts included) than keys left means no key lost.
-    Where texts do hold colons, only those are counted that can follow a key: after a quote or white space, and
-    not after an escaped quote.
+    Where texts do hold colons, only those count that stand where a key can end.
     """
     keys = len(value)
-    if not all(type(item) is str for item in value.values()):
+    if not {*map(type, value.values())} <= {str}:
         try:
             keys = _keys(value)
         except RecursionError:
             return False
-    if line.count(b":") == keys:
-        return True
-    apart = line.count(b" :") + line.count(b"\t:") + line.count(b"\r:")
-    if line.count(b'":') + apart == keys:
-        return True
-    return line.count(b'":') - line.count(b'\\":') + line.count(b'\\\\":') + apart == keys
+    return line.count(b":") == keys or sum(map(_may_end_key, line.split(b":")[:-1])) == keys
+
+
+def _may_end_key(text: bytes) -> bool:
+    """Whether a colon after this text may follow a key: after white space, or a quote that is not surely escaped."""
+    return text.endswith((b'"', b" ", b"\t", b"\r")) and (not text.endswith(b'\\"') or text.endswith(b'\\\\"'))
 
 
 def _keys(value: Any, depth: int = 1) -> int:
@@ -98,15 +97,15 @@ class Strict:
         source = f"{self.name}:{number}"
         if len(line) > MAX_LINE:
             return Raw(number, None, find(source, "line_too_long", most=MAX_LINE >> 20))
-        if len(line) > BLOCK and line.count(b",") + line.count(b"[") + line.count(b"{") > MAX_PARTS:
+        if len(line) > BLOCK and overfull(line):
             return Raw(number, None, find(source, "too_many_parts", most=MAX_PARTS))
         text = line.decode("utf-8", MARKING)
         start = skip(text, 0)
         if start == len(text):
             return None
         raw, end = self.value(text, start, number, number)
-        if end >= 0 and (rest := skip(text, end)) < len(text):
-            return Raw(number, None, self.after(text, rest, number))
+        if end >= 0 and skip(text, end) < len(text):
+            return Raw(number, None, self.after(text, end, number))
         return raw
 
     def value(self, text: str, start: int, line: int, base: int = 1) -> tuple[Raw, int]:
@@ -146,6 +145,12 @@ class Strict:
         if kind == "extra" and "\r" in text[pos : error.pos] and "\n" not in text:
             kind = "bare_cr"
         return find(f"{self.name}:{base + error.lineno - 1}", kind, column=error.colno)
+
+
+def overfull(data: bytes) -> bool:
+    """Whether a text would become so many values that they fill the memory; no text of a human has so many commas."""
+    commas = data.count(b",")
+    return data.count(b"[") + data.count(b"{") > MAX_PARTS or commas > max(MAX_PARTS, len(data) // 16)
 
 
 def _int(digits: str) -> int | float:

@@ -123,7 +123,7 @@ TEXTS = {
         "第 {column} 列：各行只用回车（CR）结尾",
     ),
     "bare_cr_hint": ("save the file with line ends LF or CRLF", "请改用 LF 或 CRLF 换行保存"),
-    "too_many_parts": ("the line holds more than {most} values", "这一行有超过 {most} 个值"),
+    "too_many_parts": ("more than {most} values in one text", "一段 JSON 里有超过 {most} 个值"),
     "too_many_parts_hint": ("a record is a flat object with a few texts", "一条记录应是只有几个文字字段的扁平对象"),
     "extra": ("column {column}: more text after the record", "第 {column} 列：记录之后还有内容"),
     "extra_hint": (
