@@ -150,6 +150,17 @@ def test_prompt_is_the_tokenizers_own_encoding(spoken: dict[str, Prompt], name: 
 
 
 @each_template
+@given(parts=st.lists(st.tuples(texts, texts, texts), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_many_at_once_become_what_each_becomes_alone(
+    spoken: dict[str, Prompt], name: str, parts: list[tuple[str, str, str]]
+) -> None:
+    own, records = spoken[name], [record(*part) for part in parts]
+    assert own.tokens.encode_all([part[0] for part in parts]) == [own.tokens.encode(part[0]) for part in parts]
+    assert own.examples(records) == [own.example(each) for each in records] == build(own, records, 10**6)[0]
+
+
+@each_template
 def test_tags_stand_once_and_where_they_belong(spoken: dict[str, Prompt], name: str) -> None:
     own = spoken[name]
     made = own.example(record())
@@ -502,7 +513,10 @@ def test_r1_learns_every_medical_record_whole(real: dict[str, Prompt], version: 
     opening, closing = own.tokens.control[OPEN], own.tokens.control[CLOSE]
     for lesson, made in zip(lessons, found, strict=True):
         assert learned(own, made) == completion(own, lesson.thought, lesson.answer)
-        b0 = made.bounds[0]
+        b0, b1, b2, _ = made.bounds
+        inside = own.tokens.encode(f"{lesson.thought}\n" if own.opened else f"\n{lesson.thought}\n")
+        assert list(made.ids[b0:b1]) == [opening] * (not own.opened) + inside + [closing]
+        assert list(made.ids[b1:b2]) == own.tokens.encode(f"\n\n{lesson.answer}")
         assert list(made.ids[:b0]) == golden(own, lesson.question)
         assert (made.ids.count(opening), made.ids.count(closing), made.ids.count(own.end)) == (1, 1, 1)
         assert (opening in made.ids[:b0]) == own.opened

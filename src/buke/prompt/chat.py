@@ -89,22 +89,24 @@ class Prompt:
         history: the exchanges before the question, oldest first. White space around each text is left out.
         Raises Refusal where the template has no place for the system message or for earlier turns.
         """
+        return self.tokens.join(self._prompt(question, system, history))
+
+    def _prompt(self, question: str, system: str, history: Sequence[Turn]) -> list[str | int]:
+        """A prompt in pieces: texts to be encoded, and control tokens between them."""
         system = system or self.system
         fill = {QUESTION: question, SYSTEM: system}
         for n, turn in enumerate(history):
             parts = {"asked": turn.question, "thought": turn.thought, "answered": turn.answer}
             fill |= {_mark(part, n): text for part, text in parts.items()}
-        ids: list[int] = []
-        pending = ""
+        pieces: list[str | int] = []
+        text = ""
         for piece in self._frame(bool(system), tuple(bool(turn.thought.strip()) for turn in history)):
-            if piece in fill:
-                pending += fill[piece].strip()
-            elif piece in self.tokens.control:
-                ids += (self.tokens.encode(pending) if pending else []) + [self.tokens.control[piece]]
-                pending = ""
+            if piece in self.tokens.control:
+                pieces += [text, self.tokens.control[piece]]
+                text = ""
             else:
-                pending += piece
-        return ids + (self.tokens.encode(pending) if pending else [])
+                text += fill[piece].strip() if piece in fill else piece
+        return [piece for piece in [*pieces, text] if piece != ""]
 
     @cached_property
     def _controls(self) -> str:
@@ -137,16 +139,35 @@ class Prompt:
 
     def example(self, record: Record) -> Example:
         """Prompt, then thought with its tags, answer and end token, which are what is learned."""
-        prompt = self.prompt_ids(record.question, record.system, record.history)
-        encode, tag = self.tokens.encode, self.tokens.tag
-        thought = encode(f"{self._lead}{record.thought}\n") + tag(CLOSE)
-        if not self.opened:
-            thought = tag(OPEN) + thought
-        answer = encode(f"\n\n{record.answer}")
-        ids = [*prompt, *thought, *answer, self.end]
-        b0, b1, b2 = len(prompt), len(prompt) + len(thought), len(ids) - 1
-        learn = (False,) * b0 + (True,) * (len(ids) - b0)
-        return Example(record.id, record.source, tuple(ids), learn, (b0, b1, b2, len(ids)))
+        return self.examples([record])[0]
+
+    def examples(self, records: Sequence[Record]) -> list[Example]:
+        """Several at once, which is faster."""
+        parts = [self._parts(record) for record in records]
+        texts = [piece for part in parts for pieces in part for piece in pieces if isinstance(piece, str)]
+        ids = iter(self.tokens.encode_all(texts))
+        made = []
+        for record, part in zip(records, parts, strict=True):
+            joined: list[int] = []
+            ends = []
+            for pieces in part:
+                for piece in pieces:
+                    joined += next(ids) if isinstance(piece, str) else [piece]
+                ends.append(len(joined))
+            b0, b1, b2, b3 = ends
+            learn = (False,) * b0 + (True,) * (b3 - b0)
+            made.append(Example(record.id, record.source, tuple(joined), learn, (b0, b1, b2, b3)))
+        return made
+
+    def _parts(self, record: Record) -> tuple[list[str | int], ...]:
+        """Prompt, thought with its tags, answer and end, each in pieces as a prompt is."""
+        tag, opening = self.tokens.tag, [] if self.opened else [self.tokens.tag(OPEN)]
+        return (
+            self._prompt(record.question, record.system, record.history),
+            [*opening, f"{self._lead}{record.thought}\n", tag(CLOSE)],
+            [f"\n\n{record.answer}"],
+            [self.end],
+        )
 
     scored = example  # scoring sees what training sees
 
@@ -168,7 +189,7 @@ class Prompt:
     @cached_property
     def close_ids(self) -> list[int]:
         """What closes a thought whose budget ran out."""
-        return self.tokens.encode("\n") + self.tokens.tag(CLOSE)
+        return self.tokens.join(["\n", self.tokens.tag(CLOSE)])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from buke.prompt.chat import Prompt
 from buke.records import CLOSE, OPEN, Example, Finding, Record
 from buke.words import Refusal, t
+
+TOGETHER = 64  # records encoded at once
 
 
 def build(
@@ -22,11 +25,10 @@ def build(
     """
     examples: list[Example] = []
     findings: list[Finding] = []
-    for record in records:
-        if not _is_text(record):
+    for record, example in _encoded(prompt, records):
+        if example is None:
             findings.append(Finding(record.source, "surrogate", t("prompt.surrogate"), t("prompt.surrogate_hint")))
             continue
-        example = prompt.example(record)
         if prompt.style == "tutorial":
             examples.append(example)  # cut and padded by its own rule; nothing to prove
             continue
@@ -72,12 +74,20 @@ class Lengths(NamedTuple):
 
 
 def lengths(prompt: Prompt, records: Iterable[Record]) -> Iterator[Lengths]:
-    """The lengths of records, in order, one at a time. Records that no tokenizer takes (``build`` names them) are left
-    out."""
-    for record in filter(_is_text, records):
-        made = prompt.scored(record)
-        b0, b1, b2, b3 = made.bounds
-        yield Lengths(record.source, b0, b1 - b0, b2 - b1, made.learned, b3)
+    """The lengths of records, in order; those that no tokenizer takes, which ``build`` names, are left out."""
+    for record, made in _encoded(prompt, records):
+        if made:
+            b0, b1, b2, b3 = made.bounds
+            yield Lengths(record.source, b0, b1 - b0, b2 - b1, made.learned, b3)
+
+
+def _encoded(prompt: Prompt, records: Iterable[Record]) -> Iterator[tuple[Record, Example | None]]:
+    """Every record with its example, some at a time; None where no tokenizer takes its text."""
+    remaining = iter(records)
+    while some := list(islice(remaining, TOGETHER)):
+        made = iter(prompt.examples([record for record in some if _is_text(record)]))
+        for record in some:
+            yield record, next(made) if _is_text(record) else None
 
 
 def _is_text(record: Record) -> bool:

@@ -61,6 +61,9 @@ class TutorialPrompt(Prompt):
         b0, b1, b2 = (min(bound, self.length) for bound in bounds)
         return Example(record.id, record.source, tuple(ids), (True,) * len(ids), (b0, b1, b2, len(ids)))
 
+    def examples(self, records: Sequence[Record]) -> list[Example]:
+        return [self.example(record) for record in records]
+
     def scored(self, record: Record) -> Example:
         """Thought and answer whole, nothing padded, so that its loss can be held against ours per character."""
         ids, (b0, b1, b2) = self._whole(record)
