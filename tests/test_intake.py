@@ -64,10 +64,13 @@ def texts(record: Record) -> tuple[str, str, str]:
 # ---- texts come back exactly
 
 
+# a tag of its own is a finding, not a text; filtered one by one, for hypothesis gives up where most rows are discarded
+TEXT = st.text(min_size=1).filter(lambda text: text.strip() and "think>" not in text)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1, max_size=4), st.booleans())
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=4), st.booleans())
 def test_any_unicode_comes_back_exactly(tmp_path: Path, rows: list[tuple[str, str, str]], ascii_only: bool) -> None:
-    assume(all(part.strip() and "think>" not in part for row in rows for part in row))
     assume(len({(q, c.strip(), r.strip()) for q, c, r in rows}) == len(rows))
     names = ("Question", "Complex_CoT", "Response")
     content = "\r\n".join(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=ascii_only) for row in rows)
