@@ -19,7 +19,7 @@ from buke.config import make, read_toml, to_toml
 from buke.intake.formats import Raw
 from buke.intake.mapping import MISSING, Options, parse, suggest, unknown
 from buke.intake.shapes import Reading, records
-from buke.records import Record, Turn
+from buke.records import Record, Severity, Turn
 from buke.words import Refusal, set_language
 from reading import read
 

@@ -26,13 +26,16 @@ def mixed(question: str, thought: str) -> tuple[int, int] | None:
 
 
 def language_of(text: str) -> str:
-    """ "zh", "en", or "other" where most of it is neither."""
-    if text.isascii():
+    """ "zh", "en" or "other", by the last letters of a text."""
+    end = text[-300:]
+    if end.isascii():
         return "en"
-    han, words = _count(text)
-    if han >= 2 * words and not _OTHER.search(text):
-        return "zh" if 4 * han >= len(text) else "other"
-    return "en" if 8 * words >= len(text.split()) > 0 and words > han else "other"
+    if _OTHER.search(end):
+        return "other"
+    if _wide(end):
+        return "zh"
+    han, words = _count(end)
+    return "zh" if han > 2 * words else "en" if words >= LEAST else "other"
 
 
 def _wide(text: str) -> bool:
