@@ -93,6 +93,113 @@ TEXTS = {
     "hint": (" ({hint})", "（{hint}）"),
     "warnings": ("Kept, with a warning: {n}", "保留但有提醒：{n} 条"),
     "more": ("and {n} more, listed in {file}", "另有 {n} 条，见 {file}"),
+    # the page of a check
+    "data_page_title": ("Check of the data", "数据检查报告"),
+    "data_headline": (
+        "{kept} of {read} records can be learned from; left out: {left_out}.",
+        "{read} 条记录中有 {kept} 条可以学习，{left_out} 条略去。",
+    ),
+    "data_headline_all": (
+        "{kept} of {read} records can be learned from; nothing is left out.",
+        "{read} 条记录中有 {kept} 条可以学习，没有略去任何一条。",
+    ),
+    "data_headline_rows": (
+        "{kept} records can be learned from, made of {read} rows; rows and records left out: {left_out}.",
+        "由 {read} 行得到 {kept} 条可以学习的记录；略去的行和记录共 {left_out}。",
+    ),
+    "data_headline_rows_all": (
+        "{kept} records can be learned from, made of {read} rows; nothing is left out.",
+        "由 {read} 行得到 {kept} 条可以学习的记录，没有略去任何内容。",
+    ),
+    "data_headline_none": (
+        "There is nothing to learn from: none of the {read} rows can be used.",
+        "没有可以学习的内容：{read} 行都不可用。",
+    ),
+    "data_deck": (
+        "Errors found: {errors}; warnings: {warnings}. Each is listed below with how to mend it.",
+        "发现错误 {errors} 处，提醒 {warnings} 处。下面逐类列出，并说明如何修改。",
+    ),
+    "data_deck_nothing": ("Nothing is wrong with these records.", "没有发现问题。"),
+    "data_findings": ("What to mend", "需要修改的地方"),
+    "data_findings_lead": (
+        "What has an error is left out. What has a warning is read, and is worth a look before training.",
+        "有错误的内容会略去；有提醒的内容会读入，训练前值得看一看。",
+    ),
+    "data_error": ("error", "错误"),
+    "data_warning": ("warning", "提醒"),
+    "data_times": ("found: {n}", "{n} 处"),
+    "data_first": ("The sentence above is about the first of them.", "上面这句话说的是第一处。"),
+    "data_mend": ("To mend it: {hint}", "修改方法：{hint}"),
+    "data_places": ("Where", "位置"),
+    "data_more": ("and {n} more", "另有 {n} 处"),
+    "data_contents": ("What is in the files", "文件内容"),
+    "data_contents_lead": (
+        "How each file was read, and which field was taken for what.",
+        "每个文件是怎样读取的，哪个字段当作什么。",
+    ),
+    "data_role_more": ("added to the question", "并入问题"),
+    "data_role_turns": ("dialogue", "对话"),
+    "data_characters": ("Length in characters", "长度（字符）"),
+    "data_text": ("Text", "文字"),
+    "data_median": ("Median", "中位数"),
+    "data_longest": ("Longest", "最长"),
+    "data_records": ("Records", "记录"),
+    "data_languages": ("Languages of the questions", "问题的语言"),
+    "data_language_en": ("English", "英文"),
+    "data_language_zh": ("Chinese", "中文"),
+    "data_language_other": ("other or mixed", "其他或混合"),
+    "data_split": ("Held-out split", "留出划分"),
+    "data_split_is": (
+        "{train} to learn from, {held_out} held out for scoring",
+        "{train} 条用于学习，{held_out} 条留出用于评分",
+    ),
+    "data_without_thought": ("Records without a thought", "没有思考的记录"),
+    "data_tokens": ("Length in tokens", "长度（token）"),
+    "data_tokens_lead": (
+        "Question, thought and answer with the prompt and the tokenizer of {model}, as training sees them.",
+        "按 {model} 的提示模板和分词器计算，与训练时所见一致。",
+    ),
+    "data_no_tokens": (
+        "No model was named, so nothing could be counted in tokens: {buke} check DATA --model MODEL",
+        "没有指定模型，无法按 token 计算：{buke} check 数据 --model 模型",
+    ),
+    "data_axis_tokens": ("Tokens in a record", "每条记录的 token 数"),
+    "data_axis_records": ("Records", "记录数"),
+    "data_recommended": ("recommended: {n}", "建议长度：{n}"),
+    "data_is_recommended": ("recommended", "建议"),
+    "data_lengths_described": (
+        "Half of the records have at most {median} tokens, 95 % at most {p95}, the longest {longest}; the recommended "
+        "length is {recommended}.",
+        "一半记录不超过 {median} 个 token，95% 不超过 {p95} 个，最长 {longest} 个；建议长度为 {recommended}。",
+    ),
+    "data_candidates": ("What a length would cost", "不同长度的代价"),
+    "data_length": ("Length", "长度"),
+    "data_dropped": ("Records too long", "超长的记录"),
+    "data_answer_lost": ("Whole answer beyond it", "回答全部在外"),
+    "data_candidates_how": (
+        "Memory grows with the length. The recommended one is the shortest that is too short for at most 1 % of the records.",
+        "长度越大，占用内存越多。建议长度是其中超长记录不多于 1% 的最小值。",
+    ),
+    "data_per_token": ("Bytes a token covers", "每个 token 的字节数"),
+    "data_per_token_how": (
+        "Of thought and answer, in UTF-8. The fewer bytes, the more tokens the same text costs.",
+        "按思考和回答的 UTF-8 字节计算。字节越少，同样的文字要用的 token 越多。",
+    ),
+    "data_poor": (
+        "The tokenizer hardly knows the language of {n} of {of} records.",
+        "{of} 条记录中有 {n} 条的语言，分词器几乎不认识。",
+    ),
+    "data_samples": ("Samples", "样例"),
+    "data_samples_lead": (
+        "The first records as buke reads them: check that each text stands in its place.",
+        "buke 读到的前几条记录：请核对每段文字是否放对了位置。",
+    ),
+    "data_no_samples": ("There is no record to show.", "没有可以显示的记录。"),
+    "data_thought": ("Thought, {n} characters", "思考过程（{n} 字符）"),
+    "data_made": (
+        "Made by buke {version} check. This page loads nothing from the network.",
+        "由 buke {version} 检查数据后生成。本页不从网络加载任何内容。",
+    ),
     # curve
     "curve_title": ("Loss", "损失曲线"),
     "curve_lead": (
