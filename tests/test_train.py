@@ -440,7 +440,7 @@ def test_a_file_of_held_out_records_takes_its_questions_out_of_the_data(
     job = start(held_out_file=str(apart))
     read = runfolder.read_json(job.run / runfolder.DATA)
     assert (read["train"], read["held_out"]) == (35, 5)
-    assert sum("held-out file" in line["message"] for line in read["dropped"]) == 5
+    assert sum(line["kind"] == "leak" for line in read["dropped"]) == 5
     assert {record.question for record in job.held_out} == {lesson["Question"] for lesson in lessons(5)}
 
 
