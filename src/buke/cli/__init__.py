@@ -34,6 +34,8 @@ def run(arguments: list[str]) -> int:
         if common.lang:
             words.set_language(common.lang)
         code = commands.app(common)(arguments, prog_name="buke", standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
     except Refusal as refusal:
         complain(refusal)
         return 2
