@@ -495,7 +495,7 @@ def test_a_long_curve_is_thinned_but_keeps_its_extremes() -> None:
 def test_labels_are_english_where_no_font_has_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words.set_language("zh")
     monkeypatch.setattr(curves, "CJK_FONTS", ())
-    which, families = curves.labels()
+    which, families = curves._labels()
     assert (which, families) == (0, ["DejaVu Sans"])
     run = stand_in(tmp_path / "r", "zh", questions=2, steps=20)
     with pytest.MonkeyPatch.context() as patch:
@@ -511,7 +511,7 @@ def test_chinese_labels_find_their_glyphs_where_a_font_is_installed(tmp_path: Pa
     import warnings
 
     words.set_language("zh")
-    which, _ = curves.labels()
+    which, _ = curves._labels()
     if which == 0:
         pytest.skip("no font with Chinese glyphs is installed")
     with warnings.catch_warnings():

@@ -19,15 +19,13 @@ import jinja2
 
 from buke import __version__
 from buke.report.curve import draw_png, read_curve
-from buke.report.data import write_data_page
 from buke.report.folder import MALFORMED
-from buke.report.lengths import write_lengths
 from buke.report.sections import all_sections
 from buke.report.summary import data_lines
 from buke.runfolder import CURVE, REPORT, STEPS, write_text
 from buke.words import Refusal, language, t
 
-__all__ = ["data_lines", "render", "write_curve", "write_data_page", "write_lengths", "write_report"]
+__all__ = ["data_lines", "render", "write_curve", "write_report"]
 
 
 def write_report(run: Path) -> Path:

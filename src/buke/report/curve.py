@@ -105,7 +105,7 @@ def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def quiet_matplotlib() -> None:
+def _quiet_matplotlib() -> None:
     """Let matplotlib keep its list of fonts in our cache folder; it would make a folder of its own in the home."""
     os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
 
@@ -113,7 +113,7 @@ def quiet_matplotlib() -> None:
 # The PNG
 
 
-def labels() -> tuple[int, list[str]]:
+def _labels() -> tuple[int, list[str]]:
     """Index of the language to label in and the fonts to use: English where no font has Chinese glyphs."""
     from matplotlib import font_manager
 
@@ -126,12 +126,12 @@ def labels() -> tuple[int, list[str]]:
 
 def draw_png(curve: Curve) -> bytes:
     """The curve as a PNG of 1500 by 900 points: training thin, smoothed thick, held-out with its best marked."""
-    quiet_matplotlib()
+    _quiet_matplotlib()
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    which, families = labels()
+    which, families = _labels()
     words = {key: both[which] for key, both in catalogue("report").items()}
     with matplotlib.rc_context({"font.family": families, "axes.unicode_minus": False, "text.color": INK}):
         figure = Figure(figsize=(10, 6), dpi=150, facecolor=PAPER, layout="constrained")
@@ -211,7 +211,7 @@ def draw_svg(curve: Curve, width: int, height: int, name: str) -> Markup:
     parts = _frame(xs, ys, place, width, height)
     for pieces, style in ((curve.training, "training"), (curve.smooth, "smooth"), ((curve.held_out,), "held-out")):
         for piece in pieces:
-            parts.append(line_through([place(point) for point in _thin(piece, width)], style))
+            parts.append(_line([place(point) for point in _thin(piece, width)], style))
     parts += [_dot(*place(point), 3, "held-out") for point in curve.held_out]
     if curve.best is not None:
         step, loss = curve.held_out[curve.best]
@@ -219,9 +219,7 @@ def draw_svg(curve: Curve, width: int, height: int, name: str) -> Markup:
         parts.append(_dot(x, y, 7, "best"))
         note = t("report.best_at", loss=f"{loss:.3f}", step=int(step))
         late = x > width - 130
-        parts.append(
-            text_at(width - right if late else x + 8, max(y - 20, 26), note, "note", "end" if late else "start")
-        )
+        parts.append(_text(width - right if late else x + 8, max(y - 20, 26), note, "note", "end" if late else "start"))
     label = escape(describe(curve))
     opening = Markup('<svg class="curve {}" viewBox="0 0 {} {}" role="img" aria-label="{}">')
     return opening.format(name, width, height, label) + Markup("").join(parts) + Markup("</svg>")
@@ -242,7 +240,7 @@ def describe(curve: Curve) -> str:
 
 def _frame(xs: tuple[float, float], ys: tuple[float, float], place: Any, width: int, height: int) -> list[Markup]:
     """Grid lines, tick labels and axis labels."""
-    quiet_matplotlib()
+    _quiet_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
     parts: list[Markup] = []
@@ -250,16 +248,16 @@ def _frame(xs: tuple[float, float], ys: tuple[float, float], place: Any, width: 
     digits = max((len(f"{y:.6f}".rstrip("0").split(".")[1]) for y in heights), default=0)
     for value in heights:
         y = place((xs[0], value))[1]
-        parts.append(line_through([(46, y), (width - 14, y)], "grid"))
-        parts.append(text_at(38, y + 4, f"{value:.{digits}f}", "tick", "end"))
+        parts.append(_line([(46, y), (width - 14, y)], "grid"))
+        parts.append(_text(38, y + 4, f"{value:.{digits}f}", "tick", "end"))
     for value in MaxNLocator(max(width // 90, 3), integer=True).tick_values(*xs):
         if max(xs[0], 0) <= value <= xs[1]:
             x = place((value, ys[0]))[0]
-            parts.append(line_through([(x, height - 40), (x, height - 36)], "axis"))
-            parts.append(text_at(x, height - 22, f"{value:.0f}", "tick", "middle"))
-    parts.append(line_through([(46, height - 40), (width - 14, height - 40)], "axis"))
-    parts.append(text_at(0, 12, t("report.axis_loss"), "label", "start"))
-    parts.append(text_at(width - 14, height - 4, t("report.axis_step"), "label", "end"))
+            parts.append(_line([(x, height - 40), (x, height - 36)], "axis"))
+            parts.append(_text(x, height - 22, f"{value:.0f}", "tick", "middle"))
+    parts.append(_line([(46, height - 40), (width - 14, height - 40)], "axis"))
+    parts.append(_text(0, 12, t("report.axis_loss"), "label", "start"))
+    parts.append(_text(width - 14, height - 4, t("report.axis_step"), "label", "end"))
     return parts
 
 
@@ -275,7 +273,7 @@ def _thin(piece: tuple[Point, ...], width: int) -> list[Point]:
     return kept
 
 
-def line_through(points: Sequence[Point], style: str) -> Markup:
+def _line(points: Sequence[Point], style: str) -> Markup:
     """A line through the points; a dot where there is one only."""
     if len(points) == 1:
         return _dot(*points[0], 2.5, style)
@@ -288,7 +286,7 @@ def _dot(x: float, y: float, radius: float, style: str) -> Markup:
     return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(style, x, y, radius)
 
 
-def text_at(x: float, y: float, text: str, style: str, anchor: str) -> Markup:
+def _text(x: float, y: float, text: str, style: str, anchor: str) -> Markup:
     """A word or a number, anchored at its start, middle or end."""
     opening = '<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'
     return Markup(opening).format(style, x, y, anchor, text)
