@@ -1,9 +1,12 @@
 """Room `report`: a run folder -> one HTML page and one PNG. It reads files and writes these two, nothing else.
+The same for data that was checked, from the dictionary that ``buke check`` makes, and its lines for the terminal.
 
 1. ``curve.py`` reads the losses and draws them, as a PNG and as SVG for the page.
 2. ``folder.py`` reads the other files and ``sections.py`` turns them into plain values, already worded. A file that is
    missing or damaged costs its own section, never the page.
 3. ``page.html.j2`` lays them out. Everything is escaped there; nothing that a model or a data file says is trusted.
+4. For a check of data: ``data.py`` words it, ``lengths.py`` draws it, ``data.html.j2`` and ``terminal.py`` lay it out.
+   ``style.css`` and ``parts.html.j2`` serve both pages.
 """
 
 from __future__ import annotations
@@ -121,5 +124,5 @@ def _csp_hash(script: str) -> str:
 
 
 def _keep_figures_together(sentence: str) -> str:
-    """The sentence with no line break before a number or inside ``1 of 40``."""
-    return re.sub(r" (?=\d)|(?<=\d) (?=of \d)", "\u00a0", sentence)
+    """The sentence with no line break before a number, inside ``1 of 40`` or before a Chinese measure word."""
+    return re.sub(r" (?=\d)|(?<=\d) (?=of \d|[\u4e00-\u9fff])", "\u00a0", sentence)

@@ -71,11 +71,12 @@ def _wrapped(text: str, width: int, indent: str = "", hanging: str = "", style: 
         if line != start and cell_len(line) + cell_len(piece) > width:
             lines.append(line.rstrip())
             line = start = indent + hanging
-        *full, last = chop_cells(piece, width - cell_len(line))
-        for part in full:  # longer than a whole line, such as a path
+        while cell_len(line) + cell_len(piece) > width:  # longer than a whole line, such as a path
+            part = chop_cells(piece, width - cell_len(line))[0]
             lines.append(line + part)
-            line = start = indent + hanging
-        line += last
+            piece, line = piece[len(part) :], indent + hanging
+            start = line
+        line += piece
     return [Text(line, style=style) for line in [*lines, line.rstrip()]]
 
 
@@ -110,10 +111,10 @@ def _findings(check: dict[str, Any], width: int) -> list[Text]:
         for finding in findings:
             said = t("report.times", n=number(finding["count"]), message=finding["message"])
             lines += _wrapped(said, width, "    ", "  ", STYLES[severity])
-            places = t("report.comma").join(finding["places"][:PLACES])
-            if more := finding["count"] - len(finding["places"][:PLACES]):
-                places += t("report.and_more", n=number(more))
-            lines += _wrapped(t("report.where", places=places), width, "      ", "  ")
+            places = finding["places"][:PLACES]
+            if (more := finding["count"] - len(places)) > 0:
+                places = [*places, t("report.more_places", n=number(more))]
+            lines += _wrapped(t("report.where", places=t("report.comma").join(places)), width, "      ", "  ")
             if finding["hint"]:
                 lines += _wrapped(t("report.mend", hint=finding["hint"]), width, "      ", "  ")
     return lines if len(lines) > 2 else [*lines, *_wrapped(t("report.findings_none"), width, "  ")]
@@ -132,6 +133,7 @@ def _lengths(check: dict[str, Any], width: int) -> list[Text]:
     lines += [Text(""), *_wrapped(t("report.in_tokens", model=tokens["model"], **named), width, "  ")]
     lines += [Text(line) for line in _bars(tokens["histogram"], width)]
     lines.append(Text(""))
+    lines += _wrapped(t("report.candidates"), width, "  ", style="bold")
     lines += _wrapped(t("report.candidates_lead"), width, "  ")
     rows = [[t("report.length"), t("report.too_long"), t("report.answer_lost")]]
     rows += [[number(row[name]) for name in ("length", "dropped", "answer_lost")] for row in tokens["candidates"]]
@@ -168,5 +170,5 @@ def _columns(rows: list[list[str]]) -> list[str]:
         cells = [" " * (w - cell_len(cell)) + cell for cell, w in zip(row, widths, strict=True)]
         if words:
             cells[0] = row[0] + " " * (widths[0] - cell_len(row[0]))
-        lines.append("    " + "   ".join(cells))
+        lines.append("    " + "  ".join(cells))
     return lines

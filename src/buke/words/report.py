@@ -261,25 +261,31 @@ TEXTS = {
         "{kept} of {read} records can be learned from; left out: {left_out}.",
         "{read} 条记录中有 {kept} 条可以学习，跳过 {left_out} 条。",
     ),
-    "kept_all": ("Every record can be learned from: {kept} of {read}.", "{read} 条记录全部可以学习。"),
+    "kept_all": (
+        "Every record can be learned from: {kept} of {read}.",
+        "全部记录都可以学习：{read} 条中的 {kept} 条。",
+    ),
     "kept_none": (
         "None of the records can be learned from yet: {left_out} of {read} are left out.",
-        "{read} 条记录暂时都不能学习：全部跳过。",
+        "暂时没有可以学习的记录：{read} 条中跳过 {left_out} 条。",
     ),
     "read_none": ("No record was found.", "没有找到任何记录。"),
     "comma": (", ", "、"),
-    "figure_kept": ("records can be learned from", "条可以学习"),
-    "figure_left_out": ("left out", "条跳过"),
-    "figure_warnings": ("warnings", "处提醒"),
-    "figure_recommended": ("tokens, the recommended length", "个 token：建议长度"),
-    "figure_held_out": ("of them held out for scoring", "条从中留出用于评分"),
+    "figure_kept": ("can be learned from", "可以学习"),
+    "figure_left_out": ("left out", "跳过"),
+    "figure_warnings": ("warnings", "提醒"),
+    "figure_recommended": ("recommended length, in tokens", "建议长度（token）"),
+    "figure_held_out": ("held out for scoring", "留出评分"),
     "next": ("Next: {step}", "下一步：{step}"),
     "next_mend": ("mend what is listed, then check again:", "按所列修改后重新检查："),
     "or_mend": (
         ", or mend the errors first (--fix mended.jsonl mends what needs no guessing)",
         "；也可以先修改错误（--fix mended.jsonl 会修好无需猜测的部分）",
     ),
-    "next_model": ("see how long the records are for your model{or_mend}:", "看看这些记录对你的模型来说有多长{or_mend}："),
+    "next_model": (
+        "see how long the records are for your model{or_mend}:",
+        "看看这些记录对你的模型来说有多长{or_mend}：",
+    ),
     "next_train": ("train on the {n} good records{or_mend}:", "用 {n} 条可用记录训练{or_mend}："),
     # findings
     "findings_title": ("What is wrong, and how to mend it", "问题与改法"),
@@ -294,7 +300,7 @@ TEXTS = {
     "times": ("{n} × {message}", "{n} 处：{message}"),
     "where": ("where: {places}", "位置：{places}"),
     "mend": ("mend: {hint}", "改法：{hint}"),
-    "and_more": (" and {n} more", "，另有 {n} 处"),
+    "more_places": ("and {n} more", "另有 {n} 处"),
     # files
     "files_title": ("What is in the files", "文件里有什么"),
     "files_lead": (
@@ -345,10 +351,14 @@ TEXTS = {
     "tokens": ("In tokens of {model}", "以 {model} 的 token 计"),
     "tokens_p95": ("tokens: 95 % of the records are no longer", "95% 的记录不超过（token）"),
     "candidates": ("Which length to train with", "选择训练长度"),
-    "candidates_lead": ("Which length to train with:", "选择训练长度："),
+    "candidates_lead": (
+        "For each length: how many records are longer and are left out, and how many would lose the end of their "
+        "answer if they were cut instead.",
+        "每种长度下，有多少条记录因过长而跳过；若改为截断，又有多少条会丢掉回答的结尾。",
+    ),
     "length": ("length", "长度"),
     "too_long": ("left out", "跳过"),
-    "answer_lost": ("answer lost if cut", "截断会丢回答"),
+    "answer_lost": ("answer cut off", "回答被截断"),
     "recommended": ("recommended", "建议"),
     "recommended_mark": ("recommended: {length}", "建议：{length}"),
     "recommended_all": (
