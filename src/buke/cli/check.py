@@ -26,7 +26,7 @@ CANDIDATES = (512, 1024, 2048, 4096, 8192, 16384, 32768)  # lengths people choos
 MAY_DROP = 0.01  # share of the records that the recommended length may leave out
 POOR = 1.6  # bytes a token below which a tokenizer hardly knows the language of a record
 BARS = 16
-SHOWN_PLACES = 20  # of a kind of finding, on the page
+PIPE = 100  # columns where there is no terminal
 
 
 class Wanted(NamedTuple):
@@ -206,5 +206,6 @@ def _write_report(folder: Path, found: dict[str, Any]) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     """The summary, as wide as the terminal."""
-    for line in report.data_lines(found, shutil.get_terminal_size((100, 24)).columns):
-        print(line)
+    console = Console(soft_wrap=True, highlight=False)
+    width = console.width if console.is_terminal else PIPE
+    console.print(*report.data_lines(found, width), sep="\n")

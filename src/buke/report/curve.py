@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,17 @@ def _labels() -> tuple[int, list[str]]:
 
 def draw_png(curve: Curve) -> bytes:
     """The curve as a PNG of 1500 by 900 points: training thin, smoothed thick, held-out with its best marked."""
+
+    def paint(axes: Any, words: dict[str, str]) -> None:
+        _draw_lines(axes, curve, words)
+        dress(axes, words["axis_step"], words["axis_loss"])
+        _limit(axes, curve, words)
+
+    return picture(paint)
+
+
+def picture(paint: Callable[[Any, dict[str, str]], None]) -> bytes:
+    """A PNG of 1500 by 900 points; ``paint(axes, words)`` fills it, words being the texts it can be labelled with."""
     _quiet_matplotlib()
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -136,9 +147,7 @@ def draw_png(curve: Curve) -> bytes:
     with matplotlib.rc_context({"font.family": families, "axes.unicode_minus": False, "text.color": INK}):
         figure = Figure(figsize=(10, 6), dpi=150, facecolor=PAPER, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        _draw_lines(axes, curve, words)
-        _dress(axes, curve, words)
+        paint(figure.add_subplot(), words)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -171,18 +180,22 @@ def _draw_lines(axes: Any, curve: Curve, words: dict[str, str]) -> None:
         )  # fmt: skip
 
 
-def _dress(axes: Any, curve: Curve, words: dict[str, str]) -> None:
-    """Axes, grid and legend; a sentence in place of the legend where there is nothing to draw."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel(words["axis_step"], fontsize=12, color=INK)
-    axes.set_ylabel(words["axis_loss"], fontsize=12, color=INK)
+def dress(axes: Any, x: str, y: str) -> None:
+    """Labels of the axes, the grid, and no more frame than is needed."""
+    axes.set_xlabel(x, fontsize=12, color=INK)
+    axes.set_ylabel(y, fontsize=12, color=INK)
     axes.grid(True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, length=3)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _limit(axes: Any, curve: Curve, words: dict[str, str]) -> None:
+    """Limits of the axes and the legend; a sentence in its place where there is nothing to draw."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if not curve.points:
         axes.text(0.5, 0.5, words["curve_empty"], ha="center", va="center", transform=axes.transAxes, fontsize=12)
         return

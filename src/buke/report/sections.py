@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -155,17 +156,6 @@ def data(folder: Folder) -> dict[str, Any]:
     """What was read, kept, left out and learned, by the run's own figures."""
     found = folder.json(DATA)
     tokens = found["tokens"]
-    tallest = max((int(count) for _, count in tokens["histogram"]), default=0)
-    apart = math.ceil(len(tokens["histogram"]) / 12)  # bars between two labels
-    bars = [
-        {
-            "upper": _count(upper),
-            "count": _count(count),
-            "height": round(85 * int(count) / max(tallest, 1), 1),
-            "labelled": index % apart == apart - 1,
-        }
-        for index, (upper, count) in enumerate(tokens["histogram"])
-    ]
     read, kept, train, held_out = (_count(found[name]) for name in ("read", "kept", "train", "held_out"))
     findings = {
         name: {
@@ -181,10 +171,30 @@ def data(folder: Folder) -> dict[str, Any]:
         "end": t("report.end_learned", part=_count(found["end_learned"]), whole=kept),
         "end_missing": int(found["end_learned"]) < int(found["kept"]),
         "tokens": {name: _count(tokens[name]) for name in ("all", "learned", "longest", "median")},
-        "bars": bars,
+        "bars": bars(tokens["histogram"]),
         "files": [{name: _cell(file.get(name)) for name in columns} for file in found["files"]],
         **findings,
     }
+
+
+def bars(histogram: Sequence[Sequence[int]], limit: float = math.inf) -> list[dict[str, Any]]:
+    """The bars of a histogram of ``[upper, count]``: heights in percent, about twelve of them labelled.
+
+    limit: a bar all of whose records are longer is marked as ``over``.
+    """
+    lows = [0, *(int(upper) for upper, _ in histogram)]
+    tallest = max((int(count) for _, count in histogram), default=0)
+    apart = math.ceil(len(histogram) / 12)  # bars between two labels
+    return [
+        {
+            "upper": _count(upper),
+            "count": _count(count),
+            "height": round(85 * int(count) / max(tallest, 1), 1),
+            "labelled": index % apart == apart - 1,
+            "over": lows[index] >= limit,
+        }
+        for index, (upper, count) in enumerate(histogram)
+    ]
 
 
 def _finding(item: dict[str, Any]) -> str:

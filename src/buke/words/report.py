@@ -249,65 +249,145 @@ TEXTS = {
     "fingerprint": ("Prompt fingerprint", "提示指纹"),
     "end_token": ("End token", "结束符"),
     "template": ("Prompt template", "提示模板"),
-    # check, in the terminal
-    "check_file": ("{kind}, {rows} rows, shape: {shape}", "{kind}，{rows} 行，形式：{shape}"),
-    "check_role_question": ("question", "问题"),
-    "check_role_thought": ("thought", "思考"),
-    "check_role_answer": ("answer", "回答"),
-    "check_role_system": ("system message", "系统消息"),
-    "check_role_more": ("added to the question", "并入问题"),
-    "check_role_turns": ("dialogue", "对话"),
-    "check_kept": (
-        "{kept} records can be learned from ({read} rows read); {left_out} left out.",
-        "共读 {read} 行，可学习 {kept} 条，略去 {left_out} 条。",
-    ),
-    "check_without_thought": ("{without_thought} of them have no thought.", "其中 {without_thought} 条没有思考。"),
-    "check_characters": (
-        "{role}: {median} characters in the median, {longest} at most",
-        "{role}：中位数 {median} 字符，最长 {longest}",
-    ),
-    "check_split": (
-        "to learn: {train}; held out for the comparison: {held_out}",
-        "用于学习 {train} 条；留出用于对比 {held_out} 条",
-    ),
-    "check_error": ("Left out", "略去"),
-    "check_warning": ("Look at", "请看"),
-    "check_more": ("… and {count} more", "……另有 {count} 处"),
-    "check_clean": ("Nothing was found that would spoil a run.", "没有发现会毁掉训练的问题。"),
-    "check_tokens": (
-        "Tokens with {model}: {median} in the median record, {p95} at 95 %, {longest} in the longest; {learned} of "
-        "{all} are learned.",
-        "用 {model} 的 token 数：中位数 {median}，95% 在 {p95} 以内，最长 {longest}；共 {all}，其中学习 {learned}。",
-    ),
-    "check_end": (
-        "The end token is learned in {learned} of {count} records.",
-        "{count} 条记录中有 {learned} 条学习结束符。",
-    ),
-    "check_bytes": (
-        "Bytes a token, by language: {share} (the more, the better the tokenizer knows it)",
-        "每 token 字节数（按语言）：{share}（越大说明分词器越熟悉）",
-    ),
-    "check_poor": (
-        "{count} records are in a language or script that the tokenizer hardly knows: they become very long.",
-        "{count} 条记录的语言或文字是分词器不熟悉的，会变得很长。",
-    ),
-    "check_candidate": (
-        "--length {length}: {dropped} records too long; cut at the right, {answer_lost} would lose the whole answer",
-        "--length {length}：{dropped} 条超长；若从右边截断，{answer_lost} 条会丢掉整个回答",
-    ),
-    "check_recommended": ("recommended", "推荐"),
-    "check_next_nothing": (
-        "There is nothing to learn from. Mend what is listed above and check again.",
-        "没有可学习的内容。请按上面所列修改后再检查。",
-    ),
-    "check_next_errors": (
-        "Next: mend the file, or let {buke} check {data} --fix mended.jsonl write a copy without what cannot be used.",
-        "下一步：修改文件，或用 {buke} check {data} --fix mended.jsonl 写出去掉不可用内容的副本。",
-    ),
-    "check_next_model": (
-        "Next: {buke} check {data} --model DIR counts tokens; {buke} train {data} --model DIR teaches.",
-        "下一步：{buke} check {data} --model DIR 统计 token；{buke} train {data} --model DIR 开始训练。",
-    ),
-    "check_next_train": ("Next: {buke} train {data} --model {model}", "下一步：{buke} train {data} --model {model}"),
     "hashes": ("SHA-256 of {n} files", "{n} 个文件的 SHA-256"),
+    # the data as `check` found it, on its page and in the terminal
+    "check_title": ("buke check: {names}", "buke 数据检查：{names}"),
+    "check_kicker": ("Check of the data", "数据检查"),
+    "check_made": (
+        "Made from the data by buke {version}. This page loads nothing from the network.",
+        "由 buke {version} 根据数据生成。本页不从网络加载任何内容。",
+    ),
+    "kept_some": (
+        "{kept} of {read} records can be learned from; left out: {left_out}.",
+        "{read} 条记录中有 {kept} 条可以学习，跳过 {left_out} 条。",
+    ),
+    "kept_all": (
+        "Every record can be learned from: {kept} of {read}.",
+        "全部记录都可以学习：{read} 条中的 {kept} 条。",
+    ),
+    "kept_none": (
+        "None of the records can be learned from yet: {left_out} of {read} are left out.",
+        "暂时没有可以学习的记录：{read} 条中跳过 {left_out} 条。",
+    ),
+    "read_none": ("No record was found.", "没有找到任何记录。"),
+    "comma": (", ", "、"),
+    "figure_kept": ("can be learned from", "可以学习"),
+    "figure_left_out": ("left out", "跳过"),
+    "figure_warnings": ("warnings", "提醒"),
+    "figure_recommended": ("recommended length, in tokens", "建议长度（token）"),
+    "figure_held_out": ("held out for scoring", "留出评分"),
+    "next": ("Next: {step}", "下一步：{step}"),
+    "next_mend": ("mend what is listed, then check again:", "按所列修改后重新检查："),
+    "or_mend": (
+        ", or mend the errors first (--fix mended.jsonl mends what needs no guessing)",
+        "；也可以先修改错误（--fix mended.jsonl 会修好无需猜测的部分）",
+    ),
+    "next_model": (
+        "see how long the records are for your model{or_mend}:",
+        "看看这些记录对你的模型来说有多长{or_mend}：",
+    ),
+    "next_train": ("train on the {n} good records{or_mend}:", "用 {n} 条可用记录训练{or_mend}："),
+    # findings
+    "findings_title": ("What is wrong, and how to mend it", "问题与改法"),
+    "findings_lead": (
+        "Each place is a file and a line. A record with an error is left out until it is mended; a record with a "
+        "warning is kept.",
+        "每一处都写明文件和行号。有错误的记录会跳过，改好后才会使用；有提醒的记录照常保留。",
+    ),
+    "findings_none": ("Nothing that would spoil a run was found.", "没有发现会影响训练的问题。"),
+    "errors": ("Errors: these are left out", "错误：已跳过"),
+    "warned": ("Warnings: these are kept, but look at them", "提醒：已保留，但请看一看"),
+    "times": ("{n} × {message}", "{n} 处：{message}"),
+    "where": ("where: {places}", "位置：{places}"),
+    "mend": ("mend: {hint}", "改法：{hint}"),
+    "more_places": ("and {n} more", "另有 {n} 处"),
+    # files
+    "files_title": ("What is in the files", "文件里有什么"),
+    "files_lead": (
+        "Whether the fields were understood as you meant them decides everything else: please look.",
+        "字段是否按你的本意理解，决定了其余一切：请看一眼。",
+    ),
+    "more_files": ("and {n} more", "另有 {n} 个文件"),
+    "fields": ("How the fields were understood", "字段的理解"),
+    "shape_is": ("shape: {shape}", "结构：{shape}"),
+    "rows_n": ("rows: {n}", "{n} 行"),
+    "languages": ("Languages of the records: {counts}.", "记录的语言：{counts}。"),
+    "without_thought": ("Records without a thought: {n}.", "没有思考过程的记录：{n} 条。"),
+    "split": (
+        "Of the good records, {train} are to learn from and {held_out} are held out for scoring.",
+        "可用记录中，{train} 条用于学习，{held_out} 条留出用于评分。",
+    ),
+    "role_question": ("question", "问题"),
+    "role_thought": ("thought", "思考"),
+    "role_answer": ("answer", "回答"),
+    "role_system": ("system message", "系统消息"),
+    "lang_zh": ("Chinese", "中文"),
+    "lang_en": ("English", "英文"),
+    "lang_other": ("other", "其他"),
+    "lang_mixed": ("mixed", "混合"),
+    # lengths
+    "lengths_title": ("How long the records are", "记录有多长"),
+    "lengths_lead": (
+        "A model reads tokens: pieces of words. A record longer than the length you train with would lose its end, "
+        "and the end is the answer; so buke leaves it out instead of cutting it.",
+        "模型读的是 token，即词的片段。超过训练长度的记录会丢掉结尾，而结尾正是回答；所以 buke 会跳过它，而不是截断它。",
+    ),
+    "lengths_no_model": (
+        "Name the model you will train, and this page shows the lengths in its tokens and which length to choose: "
+        "--model MODEL.",
+        "指定要训练的模型（--model MODEL），本页就会显示以 token 计的长度，并建议训练长度。",
+    ),
+    "in_characters": ("In characters:", "以字符计："),
+    "characters": ("In characters", "以字符计"),
+    "part": ("Part", "部分"),
+    "median": ("median", "中位数"),
+    "longest": ("longest", "最长"),
+    "in_tokens": (
+        "In tokens of {model}: median {median}, 95 % up to {p95}, longest {longest}; {all} in all, {learned} of them "
+        "learned. Records by length:",
+        "以 {model} 的 token 计：中位数 {median}，95% 不超过 {p95}，最长 {longest}；共 {all} 个，其中学习 {learned} 个。"
+        "各长度的记录数：",
+    ),
+    "tokens": ("In tokens of {model}", "以 {model} 的 token 计"),
+    "tokens_p95": ("tokens: 95 % of the records are no longer", "95% 的记录不超过（token）"),
+    "candidates": ("Which length to train with", "选择训练长度"),
+    "candidates_lead": (
+        "For each length: how many records are longer and are left out, and how many would lose the end of their "
+        "answer if they were cut instead.",
+        "每种长度下，有多少条记录因过长而跳过；若改为截断，又有多少条会丢掉回答的结尾。",
+    ),
+    "length": ("length", "长度"),
+    "too_long": ("left out", "跳过"),
+    "answer_lost": ("answer cut off", "回答被截断"),
+    "recommended": ("recommended", "建议"),
+    "recommended_mark": ("recommended: {length}", "建议：{length}"),
+    "recommended_all": (
+        "Recommended: {length} tokens. Every record fits.",
+        "建议长度：{length} 个 token，所有记录都放得下。",
+    ),
+    "recommended_cost": (
+        "Recommended: {length} tokens. Records left out because they are longer: {n}.",
+        "建议长度：{length} 个 token，有 {n} 条记录更长，会跳过。",
+    ),
+    "bytes_per_token": (
+        "Bytes of text for one token (more is better): {each}.",
+        "每个 token 对应的文本字节数（越多越好）：{each}。",
+    ),
+    "poor": (
+        "Records the tokenizer knows badly, so that they take many tokens: {n}.",
+        "分词器覆盖不佳、占用 token 过多的记录：{n} 条。",
+    ),
+    "axis_length": ("Length of a record (tokens)", "记录长度（token）"),
+    "axis_records": ("Records", "记录数"),
+    # samples
+    "samples_title": ("Records as they were read", "读到的记录"),
+    "samples_lead": (
+        "A few records, exactly as the model will learn them. Is the right text in the right place?",
+        "几条记录，模型将照此学习。文字放对位置了吗？",
+    ),
+    "samples_none": ("There is no record to show.", "没有可显示的记录。"),
+    "sample_question": ("Question", "问题"),
+    "sample_thought": ("Thought", "思考"),
+    "sample_answer": ("Answer", "回答"),
+    "cut": ("… shown in part; {n} characters in all", "…… 仅显示一部分，共 {n} 个字符"),
 }

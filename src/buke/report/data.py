@@ -1,0 +1,219 @@
+"""Room `report`: what ``buke check`` found, worded for its page. The terminal says the same in the same words.
+
+``check`` is a plain dictionary, the one that ``buke check --json`` prints.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from typing import Any
+
+from buke.report.lengths import place
+from buke.report.sections import bars
+from buke.words import catalogue, command, language, t
+
+FORMATS = {"jsonl": "JSON Lines", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "xlsx": "Excel"}
+NAMED_FILES = 3  # more of them are not spelled out in a command
+SAMPLE = 2000  # characters of a text in a sample
+
+
+def number(value: int | float | None) -> str:
+    """A figure with its thousands parted, or a dash where there is none."""
+    return t("report.none") if value is None else f"{value:,}"
+
+
+def size(count: int) -> str:
+    """Bytes as people say them."""
+    for unit, one in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= one:
+            return f"{count / one:.1f} {unit}"
+    return f"{count} B"
+
+
+def role(name: str) -> str:
+    """Question, thought, answer or system message in the language in force; another name as it is."""
+    return t(f"report.role_{name}") if f"role_{name}" in catalogue("report") else name
+
+
+def spoken(code: str) -> str:
+    """A language by its name; one without a name here by its code."""
+    return t(f"report.lang_{code}") if f"lang_{code}" in catalogue("report") else code
+
+
+def headline(check: dict[str, Any]) -> str:
+    """How many records can be learned from, in one sentence."""
+    figures = {name: number(check[name]) for name in ("read", "kept", "left_out")}
+    key = "read_none" if not check["read"] else "kept_none" if not check["kept"] else "kept_some"
+    return t(f"report.{'kept_all' if check['read'] and not check['left_out'] else key}", **figures)
+
+
+def grouped(check: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """The findings as (severity, title, findings), errors first; a severity without findings is left out."""
+    titles = {"error": t("report.errors"), "warning": t("report.warned")}
+    groups = [(name, title, [f for f in check["findings"] if f["severity"] == name]) for name, title in titles.items()]
+    return [group for group in groups if group[2]]
+
+
+def how_read(file: dict[str, Any]) -> list[str]:
+    """Format, compression and encoding of a file, as far as it has them."""
+    form, encoding = str(file["format"] or ""), str(file["encoding"] or "")
+    parts = [FORMATS.get(form, form), str(file["compression"] or ""), encoding.upper()]
+    return [part for part in parts if part]
+
+
+def fields(file: dict[str, Any]) -> list[str]:
+    """Which field of the file was taken for what."""
+    return [f"{role(name)} ← {field}" for name, field in (file["mapping"] or {}).items() if field]
+
+
+def facts(check: dict[str, Any]) -> list[str]:
+    """Languages, thoughts and the split, a sentence each."""
+    said = []
+    if check["languages"]:
+        counts = (f"{spoken(code)} {number(count)}" for code, count in check["languages"].items())
+        said.append(t("report.languages", counts=t("report.comma").join(counts)))
+    if check["without_thought"]:
+        said.append(t("report.without_thought", n=number(check["without_thought"])))
+    if split := check["held_out"]:
+        said.append(t("report.split", **{name: number(split[name]) for name in ("train", "held_out")}))
+    return said
+
+
+def token_facts(tokens: dict[str, Any]) -> list[str]:
+    """End token, bytes per token and poor coverage, a sentence each."""
+    part, whole = tokens["end_learned"]
+    said = [t("report.end_learned", part=number(part), whole=number(whole))]
+    if part < whole:
+        said[0] += (" " if language() == "en" else "") + t("report.end_missing")
+    if tokens["bytes_per_token"]:
+        each = (f"{spoken(code)} {value:.1f}" for code, value in tokens["bytes_per_token"].items())
+        said.append(t("report.bytes_per_token", each=t("report.comma").join(each)))
+    if tokens["poor"]:
+        said.append(t("report.poor", n=number(tokens["poor"])))
+    return said
+
+
+def recommendation(tokens: dict[str, Any]) -> str:
+    """The recommended length and what it costs."""
+    length = tokens["recommended"]
+    over = next((row["dropped"] for row in tokens["candidates"] if row["length"] == length), 0)
+    key = "recommended_cost" if over else "recommended_all"
+    return t(f"report.{key}", length=number(length), n=number(over))
+
+
+def next_step(check: dict[str, Any]) -> tuple[str, str]:
+    """What to do next: a sentence and the command to type."""
+    paths = [str(file["path"]) for file in check["files"]]
+    data = _quoted(paths) if 0 < len(paths) <= NAMED_FILES else "DATA"
+    if not check["kept"]:
+        return t("report.next_mend"), f"{command()} check {data}"
+    errors = any(finding["severity"] == "error" for finding in check["findings"])
+    mend = t("report.or_mend") if errors else ""
+    if tokens := check["tokens"]:
+        train = f"{command()} train {data} --model {_quoted([tokens['model']])} --length {tokens['recommended']}"
+        return t("report.next_train", n=number(check["kept"]), or_mend=mend), train
+    return t("report.next_model", or_mend=mend), f"{command()} check {data} --model MODEL"
+
+
+def _quoted(words: list[str]) -> str:
+    """Words as a shell takes them."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def data_view(check: dict[str, Any]) -> dict[str, Any]:
+    """Everything that data.html.j2 prints, already worded."""
+    found = [{"severity": name, "title": title, "kinds": [_kind(f) for f in kinds]}
+             for name, title, kinds in grouped(check)]  # fmt: skip
+    step, typed = next_step(check)
+    return {
+        "version": check["buke"],
+        "names": t("report.comma").join(str(file["path"]) for file in check["files"][:NAMED_FILES]),
+        "more_files": max(len(check["files"]) - NAMED_FILES, 0),
+        "headline": headline(check),
+        "step": step,
+        "command": typed,
+        "figures": _figures(check),
+        "findings": found,
+        "files": [_file(file) for file in check["files"]],
+        "facts": facts(check),
+        "characters": [
+            {"name": role(name), "median": number(value["median"]), "longest": number(value["longest"])}
+            for name, value in check["characters"].items()
+        ],
+        "tokens": _tokens(check["tokens"], check["kept"]) if check["tokens"] else None,
+        "samples": [_sample(sample) for sample in check["samples"]],
+    }
+
+
+def _kind(finding: dict[str, Any]) -> dict[str, Any]:
+    """One kind of finding in print."""
+    count, places = finding["count"], [str(where) for where in finding["places"]]
+    return {
+        "count": number(count),
+        "message": str(finding["message"]),
+        "hint": str(finding["hint"] or ""),
+        "places": places,
+        "more": number(count - len(places)) if count > len(places) else "",
+    }
+
+
+def _figures(check: dict[str, Any]) -> list[dict[str, str]]:
+    """The key figures under the headline."""
+    warned = sum(finding["count"] for finding in check["findings"] if finding["severity"] == "warning")
+    rows = [("figure_kept", number(check["kept"])), ("figure_left_out", number(check["left_out"]))]
+    rows.append(("figure_warnings", number(warned)))
+    if check["tokens"]:
+        rows.append(("figure_recommended", number(check["tokens"]["recommended"])))
+    elif check["held_out"]:
+        rows.append(("figure_held_out", number(check["held_out"]["held_out"])))
+    return [{"name": t(f"report.{key}"), "value": value} for key, value in rows]
+
+
+def _file(file: dict[str, Any]) -> dict[str, Any]:
+    """A file in print, in the columns of the table of files."""
+    how = how_read(file | {"encoding": ""})
+    return {
+        "path": str(file["path"]),
+        "sha256": str(file["sha256"] or ""),
+        "format": t("report.comma").join(how) or t("report.none"),
+        "encoding": str(file["encoding"] or "").upper() or t("report.none"),
+        "shape": str(file["shape"] or "") or t("report.none"),
+        "rows": number(file["rows"]),
+        "bytes": number(file["bytes"]),
+        "fields": fields(file),
+    }
+
+
+def _tokens(tokens: dict[str, Any], kept: int) -> dict[str, Any]:
+    """Lengths in tokens in print."""
+    histogram, length = tokens["histogram"], tokens["recommended"]
+    return {
+        "model": str(tokens["model"]),
+        "facts": token_facts(tokens),
+        **{name: number(tokens[name]) for name in ("all", "learned", "median", "p95", "longest")},
+        "bars": bars(histogram, length),
+        "mark": round(100 * min(place(histogram, length) / max(len(histogram), 1), 1), 1),
+        "recommendation": recommendation(tokens),
+        "recommended": number(length),
+        "candidates": [
+            {
+                "length": number(row["length"]),
+                "recommended": row["length"] == length,
+                **{name: number(row[name]) for name in ("dropped", "answer_lost")},
+                **{f"{name}_of": f"{100 * row[name] / max(kept, 1):.1f} %" for name in ("dropped", "answer_lost")},
+            }
+            for row in tokens["candidates"]
+        ],
+    }
+
+
+def _sample(sample: dict[str, Any]) -> dict[str, str]:
+    """A record as it was read; what is very long is cut for the page, and says so."""
+    shown = {"source": str(sample["source"])}
+    for name in ("question", "thought", "answer"):
+        text = str(sample[name] or "").strip()
+        cut = t("report.cut", n=number(len(text))) if len(text) > SAMPLE else ""
+        shown |= {name: text[:SAMPLE], f"{name}_cut": cut}
+    return shown
