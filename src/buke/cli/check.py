@@ -111,6 +111,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     tally = checked.tally
     kept = int(checked.kept.sum())
     out = int((checked.out & checked.kept).sum())
+    leaks = tally.kinds["leak"].count if "leak" in tally.kinds else 0
     return {
         "buke": buke.__version__,
         "language": language(),
@@ -127,7 +128,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
             {"source": r.source, "question": r.question, "thought": r.thought, "answer": r.answer}
             for r in tally.samples
         ],
-        "held_out": {"train": kept - out, "held_out": out},
+        "held_out": {"train": kept - out - leaks, "held_out": out},
         "tokens": None,
     }
 
