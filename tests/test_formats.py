@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from buke.intake import encodings, formats, jsontext, read, source
 from buke.intake.folders import files_of
 from buke.intake.formats import Content, Raw, lines, open_content
-from buke.intake.shapes import KNOWN
+from buke.intake.names import KNOWN
 from buke.words import Refusal, set_language
 
 ROWS = [
@@ -508,7 +508,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from buke.intake.formats import open_content
-from buke.intake.shapes import KNOWN
+from buke.intake.names import KNOWN
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 content = open_content(Path(sys.argv[1]), KNOWN)
 rows = sum(1 for raw in content.rows if not raw.finding)

@@ -109,7 +109,7 @@ class Tally:
     def figures(self) -> dict[str, dict[str, int]]:
         """Median and longest of each text, in characters."""
         return {
-            name: {"median": int(statistics.median(values)), "longest": max(values)} if values else {}
+            name: {"median": int(statistics.median(values or [0])), "longest": max(values, default=0)}
             for name, values in self.characters.items()
         }
 

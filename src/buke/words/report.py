@@ -352,13 +352,13 @@ TEXTS = {
     "tokens_p95": ("tokens: 95 % of the records are no longer", "95% 的记录不超过（token）"),
     "candidates": ("Which length to train with", "选择训练长度"),
     "candidates_lead": (
-        "For each length: how many records are longer and are left out, and how many would lose the end of their "
+        "For each length: how many records are longer and are left out, and how many would lose the whole "
         "answer if they were cut instead.",
-        "每种长度下，有多少条记录因过长而跳过；若改为截断，又有多少条会丢掉回答的结尾。",
+        "每种长度下，有多少条记录因过长而跳过；若改为截断，又有多少条会丢掉整个回答。",
     ),
     "length": ("length", "长度"),
     "too_long": ("left out", "跳过"),
-    "answer_lost": ("answer cut off", "回答被截断"),
+    "answer_lost": ("answer lost", "丢掉回答"),
     "recommended": ("recommended", "建议"),
     "recommended_mark": ("recommended: {length}", "建议：{length}"),
     "recommended_all": (
