@@ -242,3 +242,10 @@ def test_real_files_are_hardly_complained_of(name: str) -> None:
     assert tally.good == tally.rows > 500
     quality = {kind: one.count for kind, one in tally.kinds.items() if kind not in ("near_duplicate", "leak")}
     assert sum(quality.values()) < 0.05 * tally.rows, quality
+
+
+def test_quick_looks_at_form_and_exact_duplicates_only(tmp_path: Path) -> None:
+    path = spoilt(tmp_path / "d.jsonl")
+    assert set(check([path], Options(), quick=True).tally.kinds) == {
+        "duplicate", "other_answer", "truncated", "no_thought",
+    }  # fmt: skip

@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
     report: str  # a folder; "" for none
     fix: str  # a file; "" for none
     strict: bool
-    near: bool
+    quick: bool
 
 
 def check_data(settings: Settings, wanted: Wanted) -> int:
@@ -51,7 +51,7 @@ def _check(settings: Settings, wanted: Wanted, paths: list[Path], shown: Callabl
     options = intake.options_of(settings)
     held_out = [Path(settings.held_out_file)] if settings.held_out_file else settings.held_out
     with _progress() as told:
-        checked = intake.check(paths, options, held_out=held_out, near=wanted.near, told=told)
+        checked = intake.check(paths, options, held_out=held_out, quick=wanted.quick, told=told)
     found = as_dict(checked)
     if settings.model and found["kept"]:
         found["tokens"] = _tokens(settings, checked, options)

@@ -74,7 +74,7 @@ def _demo(common: Common) -> Any:
 def _check(common: Common) -> Any:
     def check(
         data: Annotated[list[str], typer.Argument(help=t("cli.data_or_stdin"))],
-        near: Annotated[bool, typer.Option("--near/--no-near", help=t("cli.check_near"))] = True,
+        quick: Annotated[bool, typer.Option("--quick", help=t("cli.check_quick"))] = False,
         report: Annotated[str, typer.Option("--report", metavar="DIR", help=t("cli.check_report_help"))] = "",
         fix: Annotated[str, typer.Option("--fix", metavar="OUT.jsonl", help=t("cli.check_fix"))] = "",
         strict: Annotated[bool, typer.Option("--strict", help=t("cli.check_strict"))] = False,
@@ -84,7 +84,7 @@ def _check(common: Common) -> Any:
         from buke.cli.check import Wanted, check_data
 
         settings, _ = settings_from(given, {"data": data})
-        raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, near)))
+        raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick)))
 
     return check
 

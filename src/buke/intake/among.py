@@ -67,12 +67,14 @@ class Marks:
     def add(self, record: Record, common: frozenset[str], near: bool = True) -> None:
         """Append a record. near: whether to sign its question, which takes most of the time."""
         question = number(record.question)
-        before = [record.system, *(text for turn in record.history for text in (turn.question, turn.answer))]
         self.ids.append(int(record.id, 16))
         self.roots.append(number(record.root) if record.history else question)
-        self.questions.append(question ^ number("\0".join(before)) if any(before) else question)
+        if record.system or record.history:
+            before = [record.system, *(text for turn in record.history for text in (turn.question, turn.answer))]
+            question ^= number("\0".join(before))
+        self.questions.append(question)
         self.answers.append(number(record.answer))
-        found = _NUMBER.findall(record.question)
+        found = _NUMBER.findall(record.question) if near else ()
         self.numbers.append(number(" ".join(found)) if found else 0)
         self.signatures.extend(_signature(record, common) if near else _UNSIGNED)
 
@@ -85,10 +87,10 @@ class Marks:
         return len(self.ids)
 
 
-_UNSIGNED = [0] * PERMUTATIONS
+_UNSIGNED = array("H", [0] * PERMUTATIONS)
 
 
-def _signature(record: Record, common: frozenset[str]) -> list[int]:
+def _signature(record: Record, common: frozenset[str]) -> Iterable[int]:
     """MinHash of the question's shingles, 16 bits a value (Broder 1997); zeros where it is too short."""
     import rensa
 

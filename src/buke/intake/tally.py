@@ -46,7 +46,7 @@ class Tally:
     samples: list[Record] = field(default_factory=list)
     roles: Roles | None = None  # of the first row that was recognised
 
-    def row(self, reading: Reading, common: frozenset[str], near: bool) -> None:
+    def row(self, reading: Reading, common: frozenset[str], quick: bool) -> None:
         """Count one row of a file and what it gave."""
         self.rows += 1
         self.shapes[reading.shape] += 1
@@ -58,17 +58,17 @@ class Tally:
                 self.find(finding)
         self.good += bool(reading.records)
         for record in reading.records:
-            self._record(record, common, near)
+            self._record(record, common, quick)
 
-    def _record(self, record: Record, common: frozenset[str], near: bool) -> None:
-        for finding in review(record):
+    def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
+        for finding in () if quick else review(record):
             self.find(finding)
         self.without_thought += not record.thought
         self.languages[language_of(record.question)] += 1
         for name in TEXTS:
             self.characters[name].append(len(getattr(record, name)))
         self.lines.append(int(record.source.rpartition(":")[2]))
-        self.marks.add(record, common, near)
+        self.marks.add(record, common, near=not quick)
         if len(self.samples) < SAMPLES:
             self.samples.append(record)
 

@@ -19,7 +19,10 @@ TEXTS = {
         "检查记录文件：里面有什么、什么会毁掉训练、怎么改。",
     ),
     "data_or_stdin": ("files or folders of records; - for standard input", "记录文件或文件夹；- 表示标准输入"),
-    "check_near": ("look for near-duplicates too", "同时查找近似重复"),
+    "check_quick": (
+        "only form and exact duplicates: no near-duplicates, no look into the texts; for very large files",
+        "只查格式和完全重复：不找近似重复，也不看文字内容；用于特大文件",
+    ),
     "check_report_help": (
         "write report.html, check.json and, with --model, lengths.png there",
         "在该文件夹写出 report.html、check.json，给出 --model 时还有 lengths.png",
