@@ -16,7 +16,20 @@ from buke import ROOMS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "buke"
-NO_TORCH = ["words", "config", "records", "runfolder", "intake", "prompt", "encoded", "pack", "hub", "grade", "report", "demo"]
+NO_TORCH = [
+    "words",
+    "config",
+    "records",
+    "runfolder",
+    "intake",
+    "prompt",
+    "encoded",
+    "pack",
+    "hub",
+    "grade",
+    "report",
+    "demo",
+]
 TORCH_FAMILY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes"}
 SLOW_TO_IMPORT = TORCH_FAMILY | {"matplotlib"}
 
