@@ -45,7 +45,7 @@ def load(folder: Path, *, chat_template: str | None = None, system: str = "", tu
 
 def _generation_eos(path: Path) -> tuple[int, ...]:
     """The end tokens that generation_config.json names; none where there is no such file. Raises Refusal."""
-    eos = json_object(path)[1].get("eos_token_id") if path.is_file() else None
+    eos = json_object(path).get("eos_token_id") if path.is_file() else None
     ids = eos if isinstance(eos, list) else [] if eos is None else [eos]
     if not all(type(value) is int for value in ids):
         raise Refusal(t("prompt.bad_eos", path=path, value=eos), t("prompt.file_hint"))

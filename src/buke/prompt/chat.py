@@ -161,10 +161,11 @@ class Prompt:
 
     def _parts(self, record: Record) -> tuple[list[str | int], ...]:
         """Prompt, thought with its tags, answer and end, each in pieces as a prompt is."""
-        tag, opening = self.tokens.tag, [] if self.opened else [self.tokens.tag(OPEN)]
+        control = self.tokens.control
+        opening = [] if self.opened else [control.get(OPEN, OPEN)]
         return (
             self._prompt(record.question, record.system, record.history),
-            [*opening, f"{self._lead}{record.thought}\n", tag(CLOSE)],
+            [*opening, f"{self._lead}{record.thought}\n", control.get(CLOSE, CLOSE)],
             [f"\n\n{record.answer}"],
             [self.end],
         )
@@ -189,7 +190,7 @@ class Prompt:
     @cached_property
     def close_ids(self) -> list[int]:
         """What closes a thought whose budget ran out."""
-        return self.tokens.join(["\n", self.tokens.tag(CLOSE)])
+        return self.tokens.encode("\n") + self.tokens.tag(CLOSE)
 
     @cached_property
     def fingerprint(self) -> str:

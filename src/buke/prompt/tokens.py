@@ -39,18 +39,19 @@ class Tokens:
     def __init__(self, folder: Path) -> None:
         """Raises Refusal naming the file that is missing, damaged, or no tokenizer."""
         path, self.config_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
-        self.text, parts = json_object(path)
+        self.text = _text(path)
         try:
             self.full = Tokenizer.from_str(self.text)
-            self.control = {token["content"]: int(token["id"]) for token in parts.get("added_tokens", [])}
+            self.control = {token.content: i for i, token in self.full.get_added_tokens_decoder().items()}
             self.plain = Tokenizer(self.full.model)  # shares the model, which takes long to read
             self.plain.normalizer, self.plain.decoder = self.full.normalizer, self.full.decoder
             self.plain.pre_tokenizer = self.full.pre_tokenizer
         except Exception as error:  # the library raises bare Exception for what it cannot read
+            json_object(path)  # where it is no JSON, that is the better complaint
             raise Refusal(t("prompt.no_tokenizer", path=path, why=error), t("prompt.file_hint")) from None
         self.full.no_padding()
         self.full.no_truncation()
-        self.config = json_object(self.config_path)[1] if self.config_path.is_file() else {}
+        self.config = json_object(self.config_path) if self.config_path.is_file() else {}
 
     def encode(self, text: str) -> list[int]:
         """Ids of text in which nothing is a control token."""
@@ -64,9 +65,9 @@ class Tokens:
         """Ids of texts in which nothing is a control token, and of the control tokens between them."""
         return [i for piece in pieces for i in (self.encode(piece) if isinstance(piece, str) else [piece])]
 
-    def tag(self, text: str) -> str | int:
-        """A tag as a piece of a prompt: one control token where the tokenizer has it, else its letters."""
-        return self.control.get(text, text)
+    def tag(self, text: str) -> list[int]:
+        """Ids of a tag: one control token where the tokenizer has it, else its letters."""
+        return [self.control[text]] if text in self.control else self.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, control tokens included."""
@@ -95,14 +96,21 @@ class Tokens:
         return Refusal(message, t("prompt.misread_hint", version=tokenizers.__version__))
 
 
-def json_object(path: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a model's JSON file and the object it holds. Raises Refusal naming the file."""
+def json_object(path: Path) -> dict[str, Any]:
+    """The object that a model's JSON file holds. Raises Refusal naming the file."""
     try:
-        text = path.read_text(encoding="utf-8")
-        found = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise Refusal(t("prompt.file", path=path, why=why), t("prompt.file_hint")) from None
+        found = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise Refusal(t("prompt.file", path=path, why=error), t("prompt.file_hint")) from None
     if not isinstance(found, dict):
         raise Refusal(t("prompt.file_object", path=path), t("prompt.file_hint"))
-    return text, found
+    return found
+
+
+def _text(path: Path) -> str:
+    """The text of a model's file. Raises Refusal naming the file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Refusal(t("prompt.file", path=path, why=why), t("prompt.file_hint")) from None
