@@ -297,6 +297,11 @@ def lang_that_is_none(place: Place) -> list[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", CASES)
+def test_records_on_standard_input_are_refused_by_train(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "-", "--model", "embedded"]) == 2
+    assert "standard input" in capsys.readouterr().err
+
+
 def test_bad_input(
     name: str, language: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,8 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     Raises Refusal for whatever the user has to mend.
     """
     needs(settings)
+    if "-" in settings.data:
+        raise Refusal(t("train.stdin"), t("train.stdin_hint"))
     name = settings.name or _name(settings)
     if run is None:
         runfolder.check_free(runs, name)

@@ -61,5 +61,10 @@ TEXTS = {
     "changed_hint": ("put it back as it was, or start a new run", "请恢复原样，或另开一次运行"),
     "part_data": ("the data", "数据"),
     "part_prompt": ("the prompt", "提示格式"),
+    "stdin": (
+        "standard input cannot be read again when a run is taken up",
+        "续跑时无法再次读取标准输入",
+    ),
+    "stdin_hint": ("save the records in a file", "请把记录存成文件"),
     "part_model": ("the base model", "基座模型"),
 }
