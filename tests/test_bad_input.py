@@ -297,11 +297,6 @@ def lang_that_is_none(place: Place) -> list[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", CASES)
-def test_records_on_standard_input_are_refused_by_train(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", "-", "--model", "embedded"]) == 2
-    assert "standard input" in capsys.readouterr().err
-
-
 def test_bad_input(
     name: str, language: str, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -395,3 +390,8 @@ def test_a_record_that_cannot_be_learned_is_told_and_the_others_are(
     assert "mixed.jsonl:22:" in err
     read = runfolder.read_json(place.runs / "run" / runfolder.DATA)
     assert (read["read"], read["kept"]) == (22, 20)
+
+
+def test_records_on_standard_input_are_refused_by_train(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "-", "--model", "embedded"]) == 2
+    assert "standard input" in capsys.readouterr().err

@@ -243,7 +243,7 @@ def test_a_thought_that_runs_out_is_closed_and_the_answer_asked_for(
     spoken: dict[str, Prompt], name: str, budget: int
 ) -> None:
     own = spoken[name]
-    opening = [] if own.opened else own.tokens.join([own.tokens.tag("<think>")])
+    opening = [] if own.opened else own.tokens.tag("<think>")
     endless = opening + own.tokens.encode("la " * 40)
     budget = max(budget, len(opening))  # it is a thought only once its tag is written
     got = taken(own, endless, Sampling(budget, 10)).finish(own)
@@ -261,7 +261,7 @@ def test_a_thought_that_runs_out_is_closed_and_the_answer_asked_for(
 @pytest.mark.parametrize("budget", [1, 3, 6])
 def test_a_budget_smaller_than_the_tag_still_ends_the_thought(spoken: dict[str, Prompt], budget: int) -> None:
     own = spoken["chatml"]
-    tag = own.tokens.join([own.tokens.tag("<think>")])
+    tag = own.tokens.tag("<think>")
     assert len(tag) > 6
     got = taken(own, tag + own.tokens.encode("la " * 400), Sampling(budget, 9)).finish(own)
     assert (got.ending, got.forced, got.thought_tokens) == (Ending.CUT_ANSWER, True, len(tag))
