@@ -249,3 +249,13 @@ def test_quick_looks_at_form_and_exact_duplicates_only(tmp_path: Path) -> None:
     assert set(check([path], Options(), quick=True).tally.kinds) == {
         "duplicate", "other_answer", "truncated", "no_thought",
     }  # fmt: skip
+
+
+def test_every_place_is_told_to_programs_and_a_few_to_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "d.jsonl", ["{broken"] * 150 + rows(3))
+    _, found = as_json(capsys, str(path), "--report", str(tmp_path / "page"))
+    assert len(found["findings"][0]["places"]) == 150
+    page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert (f"{path}:20<" in page, f"{path}:21<" in page) == (True, False)

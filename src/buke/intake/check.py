@@ -10,10 +10,11 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,7 +179,8 @@ def _in_blocks(content: Content, task: Task, processes: int, progress: _Progress
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _quiet, (task.language,)) as pool:
         try:
             for line, data in content.blocks or ():
-                waiting.append(pool.submit(_block, data, content.name, line, content.encoding, task))
+                with _unheard():  # a process that starts here inherits it, and prints no traceback of its own
+                    waiting.append(pool.submit(_block, data, content.name, line, content.encoding, task))
                 if len(waiting) > 2 * processes:
                     tally.add(waiting.popleft().result())
                     progress.at(content.bytes)
@@ -188,6 +190,19 @@ def _in_blocks(content: Content, task: Task, processes: int, progress: _Progress
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return tally
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment. Only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _quiet(tongue: str) -> None:

@@ -14,7 +14,7 @@ from buke.intake.review import review
 from buke.intake.shapes import Reading, Roles, ambiguities
 from buke.records import Finding, Record, Severity
 
-PLACES = 20  # kept of each kind of finding
+PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
 SAMPLES = 3
 TEXTS = ("question", "thought", "answer")
 

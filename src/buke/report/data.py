@@ -17,6 +17,7 @@ from buke.words import catalogue, command, language, t
 FORMATS = {"jsonl": "JSON Lines", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "xlsx": "Excel"}
 NAMED_FILES = 3  # more of them are not spelled out in a command
 SAMPLE = 2000  # characters of a text in a sample
+PLACES = 20  # of a kind of finding, on the page; check.json has them all
 
 
 def number(value: int | float | None) -> str:
@@ -149,7 +150,7 @@ def data_view(check: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(finding: dict[str, Any]) -> dict[str, Any]:
     """One kind of finding in print."""
-    count, places = finding["count"], [str(where) for where in finding["places"]]
+    count, places = finding["count"], [str(where) for where in finding["places"][:PLACES]]
     return {
         "count": number(count),
         "message": str(finding["message"]),
