@@ -179,9 +179,10 @@ def test_fix_writes_a_file_in_which_nothing_is_left_to_mend(tmp_path: Path, caps
 def test_fix_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "d.jsonl", rows(5))
     before = path.read_bytes()
-    assert run(["check", str(path), "--fix", str(path)]) == 2
+    assert run(["check", str(path), "--fix", str(path), "--report", str(tmp_path / "page")]) == 2
     assert path.read_bytes() == before
     assert "exists already" in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()  # refused before anything is written
 
 
 def test_a_dialogue_is_fixed_whole(tmp_path: Path) -> None:

@@ -269,6 +269,15 @@ def test_the_same_check_gives_the_same_bytes(tmp_path: Path, language: str) -> N
     assert first.startswith(b"\x89PNG")
 
 
+def test_a_length_beyond_the_bars_is_an_arrow_and_no_line(tmp_path: Path) -> None:
+    check = made_up()
+    for length, arrow in ((2_048, False), (9_999, True)):
+        check["tokens"]["recommended"] = length
+        html = write_data_page(tmp_path / "report.html", check).read_text(encoding="utf-8")
+        mark = html[html.index('<div class="mark') :].partition("</div>")[0]
+        assert ("→" in mark, "border-left-style:none" in mark) == (arrow, arrow)
+
+
 @pytest.mark.parametrize("histogram", [[], [[1, 0]], [[100, 7]], [[64, 3], [128, 0], [4_096, 9]]])
 @pytest.mark.parametrize("recommended", [1, 100, 9_999])
 def test_any_histogram_is_drawn(tmp_path: Path, histogram: list[list[int]], recommended: int) -> None:

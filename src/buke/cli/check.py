@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -49,6 +50,8 @@ def check_data(settings: Settings, wanted: Wanted) -> int:
 
 def _check(settings: Settings, wanted: Wanted, paths: list[Path], shown: Callable[[Any], Any]) -> int:
     options = intake.options_of(settings)
+    if wanted.fix:
+        intake.check_free(Path(wanted.fix))
     held_out = [Path(settings.held_out_file)] if settings.held_out_file else settings.held_out
     with _progress() as told:
         checked = intake.check(paths, options, held_out=held_out, quick=wanted.quick, told=told)
@@ -151,18 +154,17 @@ def _tokens(settings: Settings, checked: Checked, options: intake.Options) -> di
     totals, before_answer = [], []
     learned = ends = poor = 0
     covered: dict[str, list[int]] = {}  # language -> bytes, tokens
-    for record in _kept(checked, options):
-        example = spoken.example(record)
-        prompt.prove(spoken, record, example)
-        totals.append(len(example))
-        before_answer.append(example.bounds[1])
-        learned += example.learned
-        ends += example.ids[-1] == spoken.end and example.learn[-1]
+    records, same = itertools.tee(_kept(checked, options))  # intake leaves out what no tokenizer takes
+    for record, tokens in zip(records, prompt.lengths(spoken, same), strict=True):
+        totals.append(tokens.all)
+        before_answer.append(tokens.prompt + tokens.thought)
+        learned += tokens.learned
+        ends += tokens.prompt + tokens.learned == tokens.all  # the last token is proven to be the end token
         size = len((record.thought + record.answer).encode())
-        poor += size < POOR * example.learned
+        poor += size < POOR * tokens.learned
         sums = covered.setdefault(language_of(record.thought + record.answer), [0, 0])
         sums[0] += size
-        sums[1] += example.learned
+        sums[1] += tokens.learned
     figures = _lengths(totals, before_answer)
     per_token = {name: round(size / tokens, 2) for name, (size, tokens) in sorted(covered.items())}
     return {

@@ -16,7 +16,7 @@ from buke.config import Settings
 from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near
 from buke.intake.check import check, mapping, readings_of
 from buke.intake.files import FileInfo, check_given
-from buke.intake.fix import fix
+from buke.intake.fix import check_free, fix
 from buke.intake.folders import files_of
 from buke.intake.formats import find, open_content
 from buke.intake.mapping import Fields, Options
@@ -24,12 +24,13 @@ from buke.intake.names import KNOWN
 from buke.intake.review import review
 from buke.intake.shapes import Reading, Roles, ambiguities, records
 from buke.intake.split import leaks, split
+from buke.intake.tally import commonest
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
 __all__ = [
-    "Fields", "FileInfo", "Intake", "Options", "check", "fix", "leaks", "options_of", "read", "readings_of", "settle",
-    "split",
+    "Fields", "FileInfo", "Intake", "Options", "check", "check_free", "fix", "leaks", "options_of", "read",
+    "readings_of", "settle", "split",
 ]  # fmt: skip
 
 SHOWN = 20  # findings listed in a refusal
@@ -117,7 +118,7 @@ class _Taken:
     @property
     def shape(self) -> str:
         """Of most rows; "" where none was recognised."""
-        return next((shape for shape, _ in self.shapes.most_common() if shape), "")
+        return commonest(self.shapes)
 
     @property
     def findings(self) -> list[Finding]:

@@ -32,6 +32,7 @@ from buke.records import Severity
 from buke.words import language, set_language
 
 LARGE = 64 << 20  # bytes from which several processes are worth their start
+MOST = 4  # processes: each takes some 40 MB, and all are fed by one
 Told = Callable[[int, int], None]  # told of progress: bytes done, bytes in all
 
 
@@ -66,7 +67,7 @@ def check(
     held_out: float | Sequence[Path] = 0.05,
     least: int = 20,
     quick: bool = False,
-    processes: int = os.cpu_count() or 1,
+    processes: int = min(MOST, os.cpu_count() or 1),
     told: Told = lambda done, of: None,
 ) -> Checked:
     """Read files once and find all that would spoil a run.
@@ -160,7 +161,7 @@ def mapping(roles: Roles | None, options: Options) -> dict[str, str]:
     """Which field was taken for which role, or what the user said of it."""
     names = ("question", "thought", "answer", "system", "more", "turns")
     found = {name: value for name in names if (value := getattr(roles, name, None))}
-    return {name: value if isinstance(value, str) else dict(options.given)[name] for name, value in found.items()}
+    return {name: value if isinstance(value, str) else options.given[name] for name, value in found.items()}
 
 
 def _count(rows: Iterable[Raw], name: str, task: Task, told: Callable[[], None] = lambda: None) -> Tally:

@@ -31,12 +31,7 @@ def fix(paths: Sequence[Path], options: Options, out: Path) -> Fixed:
     A dialogue stays one record with all its turns and thoughts. Left out are rows that give no record and exact
     duplicates. Raises Refusal where one of the two files exists, since nothing is overwritten.
     """
-    changes = out.with_name(f"{out.stem}.changes.jsonl")
-    for path in (out, changes):
-        if path.exists():
-            raise Refusal(t("intake.fix_exists", path=path), t("intake.fix_exists_hint"))
-    if not out.parent.is_dir():
-        raise Refusal(t("intake.fix_no_folder", path=out.parent), t("intake.fix_no_folder_hint"))
+    changes = check_free(out)
     counts = {"records": 0, "mended": 0, "left_out": 0}
     listed: list[dict[str, Any]] = []
     whole = options._replace(turns="last", earlier_thoughts="keep")
@@ -48,6 +43,17 @@ def fix(paths: Sequence[Path], options: Options, out: Path) -> Fixed:
             t("intake.fix_unwritable", path=out, why=error.strerror), t("intake.fix_no_folder_hint")
         ) from None
     return Fixed(out, changes, **counts)
+
+
+def check_free(out: Path) -> Path:
+    """Where the changes of a mended copy go. Raises Refusal where the copy or the changes could not be written."""
+    changes = out.with_name(f"{out.stem}.changes.jsonl")
+    for path in (out, changes):
+        if path.exists():
+            raise Refusal(t("intake.fix_exists", path=path), t("intake.fix_exists_hint"))
+    if not out.parent.is_dir():
+        raise Refusal(t("intake.fix_no_folder", path=out.parent), t("intake.fix_no_folder_hint"))
+    return changes
 
 
 def _mended(

@@ -104,7 +104,7 @@ class Tally:
     @property
     def shape(self) -> str:
         """Of most rows; "" where none was recognised."""
-        return next((shape for shape, _ in self.shapes.most_common() if shape), "")
+        return commonest(self.shapes)
 
     def figures(self) -> dict[str, dict[str, int]]:
         """Median and longest of each text, in characters."""
@@ -123,3 +123,8 @@ class Tally:
              "hint": kind.hint, "places": kind.places}
             for name, kind in order
         ]  # fmt: skip
+
+
+def commonest(shapes: Counter[str]) -> str:
+    """The shape of most rows; "" where none was recognised."""
+    return next((shape for shape, _ in shapes.most_common() if shape), "")

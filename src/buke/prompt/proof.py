@@ -74,9 +74,10 @@ class Lengths(NamedTuple):
 
 
 def lengths(prompt: Prompt, records: Iterable[Record]) -> Iterator[Lengths]:
-    """The lengths of records, in order; those that no tokenizer takes, which ``build`` names, are left out."""
+    """The lengths of records, in order, proven as in ``build``; those that no tokenizer takes are left out."""
     for record, made in _encoded(prompt, records):
         if made:
+            prove(prompt, record, made)
             b0, b1, b2, b3 = made.bounds
             yield Lengths(record.source, b0, b1 - b0, b2 - b1, made.learned, b3)
 

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 from typing import Any
 
-from buke.report.lengths import place
+from buke.report.lengths import beyond, place
 from buke.report.sections import bars
 from buke.words import catalogue, command, language, t
 
@@ -196,6 +196,7 @@ def _tokens(tokens: dict[str, Any], kept: int) -> dict[str, Any]:
         **{name: number(tokens[name]) for name in ("all", "learned", "median", "p95", "longest")},
         "bars": bars(histogram, length),
         "mark": round(100 * min(place(histogram, length) / max(len(histogram), 1), 1), 1),
+        "beyond": beyond(histogram, length),
         "recommendation": recommendation(tokens),
         "recommended": number(length),
         "candidates": [

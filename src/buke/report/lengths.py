@@ -23,6 +23,11 @@ def place(histogram: Sequence[Sequence[int]], length: float) -> float:
     return max(index + (length - low) / ((high - low) or 1), 0.0)
 
 
+def beyond(histogram: Sequence[Sequence[int]], length: float) -> bool:
+    """Whether a length lies beyond the last bar: a line would stand in a false place, so an arrow points there."""
+    return bool(histogram) and length > histogram[-1][0]
+
+
 def draw_lengths(tokens: dict[str, Any]) -> bytes:
     """A PNG of 1500 by 900 points: records by their length, the recommended length marked.
 
@@ -43,17 +48,19 @@ def draw_lengths(tokens: dict[str, Any]) -> bytes:
         dress(axes, words["axis_length"], words["axis_records"])
         axes.tick_params(axis="x", rotation=35 if len(counts) > 8 else 0)
         axes.set_xticks(range(1, len(counts) + 1), [f"{upper:,}" for upper, _ in histogram])
-        _mark(axes, min(x, len(counts) + 0.5), words["recommended_mark"].format(length=f"{length:,}"), len(counts))
+        note, far = words["recommended_mark"].format(length=f"{length:,}"), beyond(histogram, length)
+        _mark(axes, min(x, len(counts) + 0.5), f"{note} →" if far else note, len(counts), line=not far)
         axes.set_xlim(0, len(counts) + 0.6)
         axes.set_ylim(0, max([*counts, 1]) * 1.18)
 
     return picture(paint)
 
 
-def _mark(axes: Any, x: float, note: str, bars: int) -> None:
+def _mark(axes: Any, x: float, note: str, bars: int, line: bool) -> None:
     """A line at the recommended length, with its name on the side that has room."""
     late = x > bars / 2
-    axes.axvline(x, color=HELD_OUT, linewidth=1.8, linestyle=(0, (5, 3)))
+    if line:
+        axes.axvline(x, color=HELD_OUT, linewidth=1.8, linestyle=(0, (5, 3)))
     axes.annotate(
         note, (x, 1), (-8 if late else 8, -4), xycoords=("data", "axes fraction"), textcoords="offset points",
         ha="right" if late else "left", va="top", color=HELD_OUT, fontsize=12,
