@@ -122,7 +122,9 @@ def test_what_is_held_out_is_what_split_holds_out(tmp_path: Path) -> None:
     assert len(out) == 20
 
 
-def test_a_leak_into_the_held_out_part_is_told_and_not_learned(tmp_path: Path) -> None:
+def test_a_leak_into_the_held_out_part_is_told_and_not_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = rows(300)
     _, out = intake.split(intake.read([write(tmp_path / "a.jsonl", lines)]).records, 0.05)
     near = {"Question": out[0].question.replace("?", "."), "Complex_CoT": "t.", "Response": "a."}
@@ -133,6 +135,7 @@ def test_a_leak_into_the_held_out_part_is_told_and_not_learned(tmp_path: Path) -
     assert (kind.severity, kind.count) == (Severity.WARNING, len(findings))
     assert kind.places == [finding.source for finding in findings] != []
     assert len(kept) == len(learn) - 1
+    assert as_json(capsys, str(path))[1]["held_out"] == {"train": len(kept), "held_out": len(out)}
 
 
 def test_leaks_against_a_second_file(tmp_path: Path) -> None:

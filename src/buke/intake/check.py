@@ -221,7 +221,7 @@ def _pairs(checked: Checked, twice: among.Pairs) -> None:
     """Add the findings between records to the tally."""
     tally, kept = checked.tally, checked.kept
     near = among.near(tally.marks)
-    leaks = among.leaks(tally.marks, near, checked.out & kept)
+    leaks = among.leaks(tally.marks, near, checked.out)
     leaking = set(leaks[:, 0].tolist())
     for kind, pairs in (
         ("duplicate", twice.tolist()),
