@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,16 @@ def is_here(host: object) -> bool:
         return ipaddress.ip_address(text.partition("%")[0]).is_loopback
     except ValueError:
         return text.lower() == "localhost"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests keep between runs lies in a folder of their own, one for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    own = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUKE_CACHE", str(own))
+        yield
 
 
 @pytest.fixture(autouse=True)

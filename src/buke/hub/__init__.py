@@ -28,6 +28,7 @@ __all__ = [
     "full_name",
     "on_disk",
     "own_folder",
+    "ready",
     "resolve",
 ]
 
@@ -45,6 +46,16 @@ def resolve(name: str, say: Say = silent) -> Path:
         return path.resolve()
     full = full_name(name)
     return on_disk(full) or _download(full, say)
+
+
+def ready(name: str) -> Path | None:
+    """The checked folder of a base model that is here already; None where it has to be made, fetched or mended."""
+    try:
+        if name == EMBEDDED:
+            return embedded.here()
+        return resolve(name) if Path(name).expanduser().exists() else on_disk(full_name(name))
+    except Refusal:
+        return None
 
 
 def full_name(name: str) -> str:

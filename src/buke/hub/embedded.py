@@ -66,6 +66,12 @@ def folder(cache: Path | None = None, say: Say = silent) -> Path:
     return target
 
 
+def here() -> Path | None:
+    """The built-in model's folder where it was converted before."""
+    target = cache_folder() / "embedded" / NAME
+    return target if finished(target) else None
+
+
 def finished(target: Path) -> bool:
     """Whether a folder holds a whole conversion: its marker, written last, agrees with every file's hash."""
     try:

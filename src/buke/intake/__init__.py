@@ -29,7 +29,7 @@ from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
 __all__ = [
-    "Fields", "FileInfo", "Intake", "Options", "check", "check_free", "fix", "leaks", "options_of", "read",
+    "Fields", "FileInfo", "Intake", "Options", "check", "check_free", "files_of", "fix", "leaks", "options_of", "read",
     "readings_of", "settle", "split",
 ]  # fmt: skip
 

@@ -19,19 +19,21 @@ import psutil
 import torch
 
 import buke
-from buke import encoded, hub, intake, prompt, runfolder
+from buke import hub, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import Settings, make, read_toml, to_toml
+from buke.encoded import Lessons
+from buke.intake import FileInfo
 from buke.model import RECOMPUTE_FROM, Model
 from buke.model import load as load_model
 from buke.pack import step_count
-from buke.prompt import Prompt, TutorialPrompt
+from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.runfolder import sha256_of
+from buke.train.lessons import LENGTH, lessons_of, read_all
 from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
 
-LENGTH = 4096  # tokens; the longest record where the user says nothing
 SCORINGS = 10  # of the held-out part in a run, about
 HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
@@ -124,14 +126,17 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     if run is None:
         runfolder.check_free(runs, name)
     say(t("train.reading"))
-    read = read_data(settings, settings.data, settings.limit)
-    apart = read_data(settings, [settings.held_out_file]) if settings.held_out_file else None
-    folder = hub.resolve(settings.model, say)
+    folder, reads = hub.ready(settings.model), None
+    if folder is None:  # what takes long or may fail: the user's own files are looked at before
+        reads = read_all(settings)
+        folder = hub.resolve(settings.model, say)
+    asked = settings
     settings, reasons = resolve(_anchored(settings), reasons, folder)
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
-    parts = _split(settings, spoken, read, apart)
-    settings, reasons = _pace(settings, reasons, len(parts.train))
+    found = asked.model_copy(update={"length": settings.length})  # findings name the files as the user did
+    lessons = lessons_of(found, spoken, reads)
+    settings, reasons = _pace(settings, reasons, len(lessons.train))
     say(t("train.loading", model=settings.model))
     model = load_model(folder, settings)
     if settings.recompute is None:
@@ -140,25 +145,16 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     model.add_adapter(settings)
     if settings.recompute:
         model.recompute()
-    notes = _manifest(settings, [*read.files, *(apart.files if apart else [])], model, spoken)
+    notes = _manifest(settings, lessons.files, model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
-        _write_start(
-            run, settings, reasons, _data([read, apart] if apart else [read], parts, spoken), notes, parts.records
-        )
+        _write_start(run, settings, reasons, _data(lessons, spoken), notes, lessons.records)
         resumed = False
     else:
         notes, resumed = _same(run, notes), True
-    chars = sum(len(record.thought) + len(record.answer) for record in parts.records)
-    loop = Loop(model, settings, parts.train, parts.held_out, run, settings.row_tokens, chars)
-    return Job(run, settings, reasons, spoken, model, parts.records, loop, notes, resumed)
-
-
-def read_data(settings: Settings, paths: list[str], limit: int | None = None) -> intake.Intake:
-    """Records of files, read as the settings say."""
-    found = intake.read([Path(path) for path in paths], intake.options_of(settings), limit=limit)
-    intake.settle(found.records, settings.without_thought)
-    return found
+    chars = sum(len(record.thought) + len(record.answer) for record in lessons.records)
+    loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
+    return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -231,67 +227,26 @@ def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Sett
     return settings.model_copy(update=found), reasons | {name: why for name in found if getattr(settings, name) is None}
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What is learned, what is scored, and what was left out of both."""
-
-    train: list[Example]
-    held_out: list[Example]
-    records: list[Record]  # of held_out, in its order
-    findings: list[Finding]
-
-
-def _split(settings: Settings, spoken: Prompt, read: intake.Intake, apart: intake.Intake | None) -> Parts:
-    """Encode the records and hold some out: those of a file of their own, or a share by content hash."""
-    examples, findings = _encode(settings, spoken, read)
-    by_id = {example.id: example for example in examples}  # not by source: a line may hold many records
-    usable = [record for record in read.records if record.id in by_id]
-    if apart is None:
-        learn, records = intake.split(usable, settings.held_out)
-        held_out = [by_id[record.id] for record in records]
-    else:
-        held_out, more = _encode(settings, spoken, apart)
-        ids = {example.id for example in held_out}
-        learn, records = usable, [record for record in apart.records if record.id in ids]
-        findings += more
-    learn, leaks = intake.leaks(learn, records)
-    findings += leaks
-    if not learn:
-        raise Refusal(t("train.none_left"), t("train.none_left_hint"), tuple(str(f) for f in findings[:20]))
-    if isinstance(spoken, TutorialPrompt):  # its training rows are cut and padded; scoring takes the whole record
-        held_out = [spoken.scored(record) for record in records]
-    return Parts([by_id[record.id] for record in learn], held_out, records, findings)
-
-
-def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:
-    """Examples of what was read, from the cache where they were made before, and every finding so far."""
-    length, shorten = int(settings.length or LENGTH), settings.overlong == "shorten"
-    folder, key = hub.cache_folder() / "encoded", encoded.key(spoken, read.records, length, shorten)
-    if (found := encoded.load(folder, key)) is None:
-        found = prompt.build(spoken, read.records, length, shorten)
-        encoded.save(folder, key, *found)
-    examples, left_out = found
-    return examples, [*read.findings, *left_out]
-
-
-def _data(reads: list[intake.Intake], parts: Parts, spoken: Prompt) -> dict[str, Any]:
+def _data(lessons: Lessons, spoken: Prompt) -> dict[str, Any]:
     """data.json: what was read, what was kept, what is learned."""
-    examples = [*parts.train, *parts.held_out]
+    examples = [*lessons.train, *lessons.held_out]
     lengths = sorted(map(len, examples))
-    errors = [f for f in parts.findings if f.severity is Severity.ERROR or f.kind in ("duplicate", "leak")]
+    findings: tuple[list[Finding], list[Finding]] = [], []  # of records kept, of records left out
+    for finding in lessons.findings:
+        findings[finding.severity is Severity.ERROR or finding.kind in ("duplicate", "leak")].append(finding)
     width = -(-lengths[-1] // 16)
     return {
-        "files": [file for read in reads for file in read.files],
-        "read": sum(read.read for read in reads),
+        "files": lessons.files,
+        "read": lessons.read,
         "kept": len(examples),
-        "dropped": errors,
-        "warnings": [f for f in parts.findings if f not in errors],
-        "train": len(parts.train),
-        "held_out": len(parts.held_out),
-        "held_out_ids": [example.id for example in parts.held_out],
+        "dropped": findings[True],
+        "warnings": findings[False],
+        "train": len(lessons.train),
+        "held_out": len(lessons.held_out),
+        "held_out_ids": [example.id for example in lessons.held_out],
         "tokens": {
-            "all": sum(map(len, parts.train)),
-            "learned": sum(example.learned for example in parts.train),
+            "all": sum(map(len, lessons.train)),
+            "learned": sum(example.learned for example in lessons.train),
             "longest": lengths[-1],
             "median": int(statistics.median(lengths)),
             "histogram": [
@@ -308,7 +263,7 @@ def _learns_to_end(example: Example, spoken: Prompt) -> bool:
     return place < len(example) and example.ids[place] == spoken.end and example.learn[place]
 
 
-def _manifest(settings: Settings, files: list[intake.FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
+def _manifest(settings: Settings, files: list[FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
     folder = model.folder
     names = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
     return {
