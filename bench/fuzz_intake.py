@@ -74,7 +74,7 @@ def big() -> None:
 def one_big(path: Path) -> None:
     """Read a file, and print the time, the peak memory and what was found."""
     from buke.intake.formats import open_content
-    from buke.intake.shapes import KNOWN
+    from buke.intake.names import KNOWN
 
     start = time.perf_counter()
     content = open_content(path, KNOWN)

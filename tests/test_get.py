@@ -297,6 +297,27 @@ def test_the_token_is_for_the_hub_only(buke: Say, server: Server) -> None:
     assert set(server.tokens["hub"]) == {None}
 
 
+def test_a_file_of_an_earlier_revision_is_fetched_again_whatever_its_size(buke: Say, server: Server) -> None:
+    folder = hub.own_folder("org/name")
+    folder.mkdir(parents=True)
+    older = bytearray(server.files["model.safetensors"])
+    older[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(older)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetch, "QUICK", 1000)
+        code, _, err = buke("org/name")
+    assert (code, "Checking what is here already" in err) == (0, True)
+    assert (folder / "model.safetensors").read_bytes() == server.files["model.safetensors"]
+
+
+def test_the_hub_cannot_write_our_own_marks(buke: Say, server: Server) -> None:
+    server.files[fetch.MARKER] = b'{"name": "org/name", "files": {}}'
+    assert buke("org/name")[0] == 0
+    server.asked.clear()
+    assert hub.on_disk("org/name") == hub.own_folder("org/name")
+    assert json.loads((hub.own_folder("org/name") / fetch.MARKER).read_text())["files"]
+
+
 # --- in the middle
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from buke import prompt as room
 from buke.prompt import CLOSE, OPEN, QUESTION, REPLY, SYSTEM, Prompt, TutorialPrompt, build, prove
-from buke.prompt.tokens import GOLDEN
+from buke.prompt.tokens import GOLDEN, ROUND_TRIP
 from buke.records import Example, Record
 from buke.words import Refusal
 from tiny import ENDS, R1_2025_01, R1_2025_02, TEMPLATES, tiny_folder
@@ -250,6 +250,19 @@ def test_a_known_tokenizer_that_gives_other_ids_is_refused(
     with pytest.raises(Refusal, match="wrong ids: '患者头痛 3 天'") as caught:
         room.load(folders["chatml"])
     assert f"(tokenizers {tokenizers.__version__})" in caught.value.message
+
+
+def test_a_tokenizer_that_makes_control_tokens_of_letters_is_refused(tmp_path: Path) -> None:
+    letters = sorted(set("".join(ROUND_TRIP) + "<|end|>"))
+    vocabulary = [("<unk>", 0.0), ("<|end|>", -1.0), *((letter, -5.0) for letter in letters)]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram(vocabulary, 0, False))  # type: ignore[call-arg]
+    tokenizer.add_special_tokens(["<|end|>"])
+    tokenizer.decoder = tokenizers.decoders.Fuse()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}<|end|>"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|end|>", "chat_template": template}))
+    with pytest.raises(Refusal, match=re.escape("control token '<|end|>'")):
+        room.load(tmp_path)
 
 
 def test_a_tokenizer_that_loses_spaces_is_refused(copy: Callable[..., Path]) -> None:

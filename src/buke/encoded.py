@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import mmap
 import os
@@ -54,8 +55,10 @@ def key(prompt: Prompt, settings: Settings, files: Sequence[tuple[str, str]]) ->
 
 @cache
 def _code() -> str:
-    """SHA-256 over this program: what an older one kept is made again."""
+    """SHA-256 over this program and the versions of what reads text for it: what others kept is made again."""
     digest = hashlib.sha256()
+    for name in ("tokenizers", "jinja2"):
+        digest.update(importlib.metadata.version(name).encode())
     for path in sorted(Path(buke.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

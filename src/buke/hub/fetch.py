@@ -20,9 +20,9 @@ from buke.runfolder import write_json
 from buke.words import Refusal, t
 
 WANTED = ("*.json", "*.safetensors", "*.jinja")
-UNWANTED = ("*/*", "consolidated*")  # sub-folders hold the same weights for other programs; the others a second copy
+UNWANTED = ("*/*", "consolidated*", ".*")  # the same weights for other programs, a second copy, and what is ours
 MARKER = ".downloaded.json"  # written last: without it a download is not taken for whole
-QUICK = 100_000_000  # bytes up to which a file that is already here is hashed again
+QUICK = 500_000_000  # bytes on the disk up to which hashing again needs no word of its own
 SPARE = 50_000_000  # bytes of the disk that are left free
 
 Watch = Callable[[str, int, int], None]  # file, bytes of everything that are here, bytes of everything
@@ -91,7 +91,9 @@ def fetch_file(
 
 def _fetch(place: Place, found: Listing, folder: Path, own: bool, say: Say, watch: Watch) -> Fetched:
     """Bring every file of the listing that is not here, the largest last."""
-    missing = [file for file in found.files if not _is_here(folder / file.path, file)]
+    if sum(size_of(folder / file.path) for file in found.files) > QUICK:
+        say(t("hub.hashing", folder=folder))
+    missing = [file for file in found.files if not is_whole(folder / file.path, file)]
     total = sum(file.size for file in found.files)
     licence = found.licence or t("hub.no_licence", page=place.page)
     known = {"name": place.name, "count": len(found.files), "size": amount(total), "licence": licence, "folder": folder}
@@ -147,11 +149,6 @@ def _bring(place: Place, file: File, folder: Path, missing: list[File], watch: C
         ) from None
     except OSError as error:
         raise _disk(error, folder) from None
-
-
-def _is_here(path: Path, file: File) -> bool:
-    """Whether a file is here: small ones by their hash, large ones by their size, which is a matter of seconds."""
-    return is_whole(path, file) if file.size <= QUICK else size_of(path) == file.size
 
 
 def _free(folder: Path) -> int:

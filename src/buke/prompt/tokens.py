@@ -11,6 +11,7 @@ from typing import Any
 import tokenizers
 from tokenizers import Tokenizer
 
+from buke.records import CLOSE, OPEN
 from buke.words import Refusal, t
 
 ROUND_TRIP = (
@@ -42,7 +43,10 @@ class Tokens:
         self.text = _text(path)
         try:
             self.full = Tokenizer.from_str(self.text)
-            self.control = {token.content: i for i, token in self.full.get_added_tokens_decoder().items()}
+            added = self.full.get_added_tokens_decoder()
+            self.control = {token.content: i for i, token in added.items()}
+            meant = {token.content for token in added.values() if token.special} | {OPEN, CLOSE}
+            self.special = {text: i for text, i in self.control.items() if text in meant}
             self.plain = Tokenizer(self.full.model)  # shares the model, which takes long to read
             self.plain.normalizer, self.plain.decoder = self.full.normalizer, self.full.decoder
             self.plain.pre_tokenizer = self.full.pre_tokenizer
@@ -79,10 +83,14 @@ class Tokens:
         return value.get("content") if isinstance(value, dict) else value
 
     def check(self, folder: Path) -> None:
-        """Refuse a tokenizer that does not give back Chinese, English and code, or gives other ids than it should.
+        """Refuse a tokenizer that does not give back Chinese, English and code, or gives other ids than it should,
+        or that makes a control token of a user's letters.
 
-        The second is known of the tokenizers in GOLDEN. The refusal names the version of the library that read it.
+        The ids are known of the tokenizers in GOLDEN. The refusal names the version of the library that read it.
         """
+        for text, i in self.special.items():
+            if i in self.encode(text):
+                raise Refusal(t("prompt.reachable", folder=folder, text=text), t("prompt.reachable_hint"))
         for text in ROUND_TRIP:
             if (back := self.decode(self.encode(text))) != text:
                 raise self._misread(folder, "round_trip", text=text, back=back)

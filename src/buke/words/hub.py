@@ -92,6 +92,7 @@ TEXTS = {
         "{name}，来自 {endpoint}：{count} 个文件，{size}；许可证 {licence}。需下载 {need}；磁盘可用 {free}；存到 {folder}",
     ),
     "no_licence": ("not named, see {page}", "未注明，见 {page}"),
+    "hashing": ("Checking what is here already: {folder}", "正在核对本机已有的文件：{folder}"),
     "already": (
         "{name} is already here and whole: files {count}, {size}; licence {licence}; {folder}",
         "{name} 已在本机且完整：{count} 个文件，{size}；许可证 {licence}；{folder}",

@@ -9,6 +9,15 @@ TEXTS = {
         "{folder}: the tokenizer gives wrong ids: {text!r} became {found}, not {ids} (tokenizers {version})",
         "{folder}：分词器给出的编号不对：{text!r} 变成了 {found}，应为 {ids}（tokenizers {version}）",
     ),
+    "reachable": (
+        "{folder}: the tokenizer makes the control token {text!r} of these letters wherever a record has them, so that "
+        "a record could end or open a turn",
+        "{folder}：记录里只要出现 {text!r} 这些字符，分词器就会把它当成控制符，记录便能结束或开启一轮对话",
+    ),
+    "reachable_hint": (
+        "choose another base model; this one cannot be taught safely",
+        "请换一个基座模型；用这一个训练不安全",
+    ),
     "misread_hint": (
         "fetch tokenizer.json again, or install another version of the tokenizers library than {version}",
         "请重新下载 tokenizer.json，或换一个版本的 tokenizers 库（现为 {version}）",
