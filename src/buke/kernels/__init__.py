@@ -1,0 +1,16 @@
+"""Room `kernels`: the costly computations of a step, each beside the plain twin that says what it means.
+
+Axes: N learned tokens, T tokens of a row, V vocabulary, D model width, H query heads, K key heads, E width of a head,
+I and O inputs and outputs of a linear layer, R rank.
+"""
+
+from buke.kernels.arena import Arena
+from buke.kernels.attention import record_attention, record_attention_plain
+from buke.kernels.layer import Layer, Linear, Place, decoder_layer, decoder_layer_plain
+from buke.kernels.linear import lora_linear, lora_linear_plain
+from buke.kernels.loss import linear_cross_entropy, linear_cross_entropy_plain
+
+__all__ = [
+    "Arena", "Layer", "Linear", "Place", "decoder_layer", "decoder_layer_plain", "linear_cross_entropy",
+    "linear_cross_entropy_plain", "lora_linear", "lora_linear_plain", "record_attention", "record_attention_plain",
+]  # fmt: skip

@@ -1,0 +1,47 @@
+"""Memory that is used again, so that the same pages serve every layer and every step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class Arena:
+    """Named buffers, each as large as was ever asked for. What is taken under a name ends when it is taken again.
+
+    Large blocks that are freed go back to the system, and cost a page fault for every 4 kB when they come again.
+    """
+
+    def __init__(self) -> None:
+        self._store: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._turns: dict[int, int] = {}
+
+    def take(self, name: str, *shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """An uninitialised tensor of this shape, on the device of ``like`` and, unless said otherwise, of its dtype."""
+        key, count = (name, dtype or like.dtype), math.prod(shape)
+        have = self._store.get(key)
+        if have is None or have.numel() < count or have.device != like.device:
+            self._store.pop(key, None)
+            have = None  # given back before the larger one is asked for
+            have = self._store[key] = torch.empty(count, dtype=key[1], device=like.device)
+        return have[:count].view(shape)
+
+    def turn(self, number: int) -> int:
+        """Say that what layer ``number`` kept is now of another row; a name for that state."""
+        self._turns[number] = self._turns.get(number, 0) + 1
+        return self._turns[number]
+
+    def turn_of(self, number: int) -> int:
+        """The name of the state that layer ``number`` is in."""
+        return self._turns.get(number, 0)
+
+    def clear(self) -> None:
+        """Give all of it back."""
+        self._store.clear()
+
+    @property
+    def bytes(self) -> int:
+        """What is held."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._store.values())

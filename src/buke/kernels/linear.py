@@ -1,0 +1,52 @@
+"""A frozen linear layer with its adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class _LoraLinear(torch.autograd.Function):
+    """x W^T + b + s (x A^T) B^T, with products added in place and the input kept once for both halves."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
+    ) -> Tensor:
+        low_TR = x_TI @ a_RI.T.to(x_TI.dtype)
+        y_TO = F.linear(x_TI, weight_OI, bias_O)
+        y_TO.addmm_(low_TR, b_OR.T.to(x_TI.dtype), alpha=scale)
+        ctx.save_for_backward(x_TI, low_TR, weight_OI, a_RI, b_OR)
+        ctx.scale = scale
+        return y_TO
+
+    @staticmethod
+    def backward(ctx: Any, dy_TO: Tensor) -> tuple[Tensor | None, ...]:
+        x_TI, low_TR, weight_OI, a_RI, b_OR = ctx.saved_tensors
+        dlow_TR = (dy_TO @ b_OR.to(dy_TO.dtype)).mul_(ctx.scale)
+        dx_TI = None
+        if ctx.needs_input_grad[0]:
+            dx_TI = dy_TO @ weight_OI
+            dx_TI.addmm_(dlow_TR, a_RI.to(dy_TO.dtype))
+        da_RI = (dlow_TR.T @ x_TI).to(a_RI.dtype)
+        db_OR = (dy_TO.T @ low_TR).mul_(ctx.scale).to(b_OR.dtype)
+        dbias_O = dy_TO.sum(0) if ctx.needs_input_grad[2] else None
+        return dx_TI, None, dbias_O, da_RI, db_OR, None
+
+
+def lora_linear(
+    x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
+) -> Tensor:
+    """A frozen linear layer plus its low-rank update (Hu et al. 2021, eq. 3). x: (..., I) -> (..., O)."""
+    y_TO: Tensor = _LoraLinear.apply(x.reshape(-1, x.shape[-1]), weight_OI, bias_O, a_RI, b_OR, scale)  # type: ignore[no-untyped-call]
+    return y_TO.view(*x.shape[:-1], y_TO.shape[-1])
+
+
+def lora_linear_plain(
+    x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
+) -> Tensor:
+    """What ``lora_linear`` means."""
+    return F.linear(x, weight_OI, bias_O) + scale * F.linear(F.linear(x, a_RI.to(x.dtype)), b_OR.to(x.dtype))
