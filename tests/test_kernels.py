@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from buke import kernels
 from buke.kernels import (
+    Arena,
+    Layer,
+    Linear,
+    Place,
+    attention,
+    decoder_layer,
+    decoder_layer_plain,
     linear_cross_entropy,
     linear_cross_entropy_plain,
     lora_linear,
     lora_linear_plain,
+    loss,
     record_attention,
     record_attention_plain,
 )
@@ -62,7 +71,7 @@ def same_draw() -> None:
 def test_cross_entropy(
     monkeypatch: pytest.MonkeyPatch, at_once: int, tokens: int, dtype: torch.dtype, tolerance: float
 ) -> None:
-    monkeypatch.setattr(kernels, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(loss, "LOGITS_AT_ONCE", at_once)
     weight = drawn(97, 13, dtype=dtype)
     targets = torch.randint(0, 97, (tokens,))
     hidden = drawn(tokens, 13, dtype=dtype).requires_grad_()
@@ -71,6 +80,18 @@ def test_cross_entropy(
         lambda h: linear_cross_entropy_plain(h, weight, targets),
         [hidden],
         tolerance,
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 60, 2**24])
+def test_cross_entropy_with_a_head_kept_in_16_bit(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(loss, "WIDE_AT_ONCE", at_once)
+    weight, targets = drawn(97, 13, dtype=torch.bfloat16), torch.randint(0, 97, (7,))
+    both_ways(
+        lambda h: linear_cross_entropy(h, weight, targets),
+        lambda h: F.cross_entropy(h @ weight.float().T, targets, reduction="sum"),
+        [drawn(7, 13).requires_grad_()],
+        1e-5,
     )
 
 
@@ -151,19 +172,154 @@ def test_attention_by_hand() -> None:
     """Equal scores: each token gets the mean of the values it sees."""
     q, k = torch.zeros(1, 5, 2), torch.zeros(1, 5, 2)
     v = torch.tensor([[[1.0], [3.0], [5.0], [10.0], [20.0]]]).expand(1, 5, 1)
-    for attention in (record_attention, record_attention_plain):
-        whole = attention(q, k, v, (0, 3, 5), 1.0)
+    for each in (record_attention, record_attention_plain):
+        whole = each(q, k, v, (0, 3, 5), 1.0)
         assert whole.flatten().tolist() == pytest.approx([1, 2, 3, 10, 15])
-        near = attention(q, k, v, (0, 3, 5), 1.0, window=2)
+        near = each(q, k, v, (0, 3, 5), 1.0, window=2)
         assert near.flatten().tolist() == pytest.approx([1, 2, 4, 10, 15])
 
 
-@pytest.mark.parametrize("attention", [record_attention, record_attention_plain])
-def test_attention_never_looks_into_another_record(attention: Callable[..., Tensor]) -> None:
+@pytest.mark.parametrize("each", [record_attention, record_attention_plain])
+def test_attention_never_looks_into_another_record(each: Callable[..., Tensor]) -> None:
     q, k, v = (drawn(2, 9, 4) for _ in range(3))
-    before = attention(q, k, v, (0, 4, 9), 0.5)
+    before = each(q, k, v, (0, 4, 9), 0.5)
     for x in (k, v):
         x[:, :4] = 1e3 * torch.randn(2, 4, 4)
-    after = attention(q, k, v, (0, 4, 9), 0.5)
+    after = each(q, k, v, (0, 4, 9), 0.5)
     assert torch.equal(before[:, 4:], after[:, 4:])
     assert not torch.equal(before[:, :4], after[:, :4])
+
+
+# a decoder layer
+
+STARTS = (0, 7, 8, 40, 61)
+
+
+def drawn_layer(
+    *, dtype: torch.dtype = torch.float32, bias: bool = False, normed: bool = False, window: int | None = None,
+    adapters: str = "q k v o gate up down",
+) -> Layer:  # fmt: skip
+    """Width 24, 6 query heads, 2 key heads of width 8, 40 wide inside."""
+
+    def linear(name: str, outputs: int, inputs: int) -> Linear:
+        weight = drawn(outputs, inputs, scale=inputs**-0.5).to(dtype)
+        own_bias = drawn(outputs, dtype=dtype) if bias and name in ("q", "k", "v") else None
+        if name not in adapters.split():
+            return Linear(weight, own_bias)
+        return Linear(
+            weight, own_bias, drawn(3, inputs, scale=0.2).requires_grad_(), drawn(outputs, 3).requires_grad_(), 0.7
+        )
+
+    shapes = {"q": (48, 24), "k": (16, 24), "v": (16, 24), "o": (24, 48), "gate": (40, 24), "up": (40, 24)}
+    linears = {name: linear(name, *shape) for name, shape in (shapes | {"down": (24, 40)}).items()}
+    norms = {"q_norm_E": torch.rand(8) + 0.5, "k_norm_E": torch.rand(8) + 0.5} if normed else {}
+    return Layer(
+        torch.rand(24) + 0.5, torch.rand(24) + 0.5, **linears, head_width=8, scale=0.3, epsilon=1e-6, window=window,
+        **norms,
+    )  # fmt: skip
+
+
+def place_of(starts: Sequence[int], keep: str = "all") -> Place:
+    angle = torch.cat([torch.rand(starts[-1], 4)] * 2, 1)
+    return Place(angle.cos(), angle.sin(), starts, Arena(), keep)
+
+
+def results(function: Callable[..., Tensor], layer: Layer, place: Place, x: Tensor) -> list[Tensor | None]:
+    """The output, and the gradients by the input and the adapters."""
+    own = x.clone().requires_grad_(x.requires_grad)
+    y = function(own, layer, 0, place)
+    torch.manual_seed(1)
+    grads = torch.autograd.grad((y * torch.randn(y.shape)).sum(), [*[own] * own.requires_grad, *layer.adapters])
+    return [y.detach(), *grads]
+
+
+def assert_near(got: Sequence[Tensor | None], wanted: Sequence[Tensor | None], tolerance: float) -> None:
+    for one, two in zip(got, wanted, strict=True):
+        assert one is not None
+        assert two is not None
+        torch.testing.assert_close(one, two, rtol=0, atol=tolerance * max(1.0, float(two.abs().max())))
+
+
+@pytest.mark.parametrize("keep", ["all", "half", "input"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {}, {"bias": True}, {"normed": True}, {"window": 5}, {"dtype": torch.bfloat16}, {"dtype": torch.float16},
+        {"adapters": "q v"}, {"adapters": "k up down"}, {"bias": True, "dtype": torch.bfloat16, "normed": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_decoder_layer(parts: dict[str, Any], keep: str) -> None:
+    layer, place, x = drawn_layer(**parts), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
+    wanted = results(decoder_layer_plain, layer, place, x)
+    assert_near(results(decoder_layer, layer, place, x), wanted, 3e-2 if keep == "half" else 2e-5)
+
+
+@pytest.mark.parametrize("starts", [(0, 1), (0, 1, 2, 3), (0, 300), (0, 129, 130, 387)])
+def test_decoder_layer_over_rows_of_many_kinds(starts: tuple[int, ...]) -> None:
+    layer, place, x = drawn_layer(), place_of(starts), drawn(starts[-1], 24).requires_grad_()
+    assert_near(results(decoder_layer, layer, place, x), results(decoder_layer_plain, layer, place, x), 2e-5)
+
+
+@pytest.mark.parametrize("keep", ["all", "half", "input"])
+def test_layers_one_after_the_other_do_not_disturb_each_other(keep: str) -> None:
+    layers, place, x = [drawn_layer() for _ in range(3)], place_of(STARTS, keep), drawn(61, 24)
+    adapters = [p for layer in layers for p in layer.adapters]
+    found = []
+    for function in (decoder_layer, decoder_layer_plain):
+        y = x
+        for number, layer in enumerate(layers):
+            y = function(y, layer, number, place)
+        found.append([y.detach(), *torch.autograd.grad(y.square().sum(), adapters)])
+    assert_near(*found, 3e-2 if keep == "half" else 2e-5)
+
+
+def test_decoder_layer_of_an_input_without_gradient() -> None:
+    layer, place, x = drawn_layer(), place_of(STARTS), drawn(61, 24)
+    assert_near(results(decoder_layer, layer, place, x), results(decoder_layer_plain, layer, place, x), 2e-5)
+
+
+def test_decoder_layer_after_scoring_in_the_same_memory() -> None:
+    layer, place, x = drawn_layer(), place_of(STARTS), drawn(61, 24).requires_grad_()
+    wanted = results(decoder_layer_plain, layer, place, x)
+    with torch.inference_mode():
+        scored = decoder_layer(x.detach(), layer, 0, place)
+    torch.testing.assert_close(scored, wanted[0])
+    assert_near(results(decoder_layer, layer, place, x), wanted, 2e-5)
+
+
+def test_a_row_that_was_overwritten_is_not_gone_back_through() -> None:
+    layer, place, x = drawn_layer(), place_of(STARTS), drawn(61, 24)
+    first = decoder_layer(x, layer, 0, place).sum()
+    decoder_layer(x + 1, layer, 0, place)
+    with pytest.raises(RuntimeError, match="another row"):
+        first.backward()
+
+
+@pytest.mark.parametrize("keep", ["all", "half", "input"])
+def test_a_layer_leaves_what_it_is_given_as_it_is(keep: str) -> None:
+    layer, place, x = drawn_layer(bias=True), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
+    given = [x, layer.norm1_D, layer.norm2_D, place.cos_TE, *layer.adapters, *(one.weight_OI for one in layer.linears)]
+    before = [tensor.detach().clone() for tensor in given]
+    results(decoder_layer, layer, place, x)
+    assert all(torch.equal(one, two) for one, two in zip(given, before, strict=True))
+
+
+def test_blocks_of_attention_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, place, x = drawn_layer(window=9), place_of(STARTS), drawn(61, 24).requires_grad_()
+    whole = results(decoder_layer, layer, place, x)
+    monkeypatch.setattr(attention, "BLOCK", 3)
+    assert_near(results(decoder_layer, layer, place, x), whole, 2e-5)
+
+
+def test_an_arena_gives_the_same_memory_again() -> None:
+    arena, like = Arena(), torch.zeros(1)
+    first = arena.take("a", 4, 5, like=like)
+    again = arena.take("a", 3, 5, like=like)
+    assert first.data_ptr() == again.data_ptr()
+    assert arena.take("b", 4, 5, like=like).data_ptr() != first.data_ptr()
+    assert arena.take("a", 20, like=like, dtype=torch.bfloat16).data_ptr() != first.data_ptr()
+    arena.take("a", 50, like=like)
+    assert arena.bytes == 4 * 50 + 4 * 20 + 2 * 20
+    arena.clear()
+    assert arena.bytes == 0

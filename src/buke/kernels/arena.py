@@ -25,7 +25,8 @@ class Arena:
         if have is None or have.numel() < count or have.device != like.device:
             self._store.pop(key, None)
             have = None  # given back before the larger one is asked for
-            have = self._store[key] = torch.empty(count, dtype=key[1], device=like.device)
+            with torch.inference_mode(False):  # scoring makes it, training uses it
+                have = self._store[key] = torch.empty(count, dtype=key[1], device=like.device)
         return have[:count].view(shape)
 
     def turn(self, number: int) -> int:

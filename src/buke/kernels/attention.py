@@ -69,8 +69,7 @@ class Attention:
     def forward(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor) -> None:
         """Write what each query finds into ``out_THE``."""
         if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
-            heads_first = (x.transpose(0, 1) for x in (q_THE, k_TKE, v_TKE))
-            out_THE.copy_(record_attention(*heads_first, self.starts, self.scale, self.window).transpose(0, 1))
+            out_THE.copy_(self._by_record(q_THE, k_TKE, v_TKE))
             return
         for start, stop in pairwise(self.starts):
             k_KLE, v_KLE = (x[start:stop].transpose(0, 1) for x in (k_TKE, v_TKE))
@@ -87,7 +86,8 @@ class Attention:
     ) -> None:  # fmt: skip
         """Write the gradients by queries, keys and values; the probabilities are computed again (Dao et al. 2022)."""
         if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
-            return self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
+            self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
+            return
         take, key_heads = self.arena.take, k_TKE.shape[1]
         for start, stop in pairwise(self.starts):
             k_KLE, v_KLE = (x[start:stop].transpose(0, 1) for x in (k_TKE, v_TKE))
@@ -115,10 +115,13 @@ class Attention:
     ) -> None:
         own = [x.detach().requires_grad_() for x in (q_THE, k_TKE, v_TKE)]
         with torch.enable_grad():
-            heads_first = (x.transpose(0, 1) for x in own)
-            out = record_attention(*heads_first, self.starts, self.scale, self.window).transpose(0, 1)
+            out = self._by_record(*own)
         for given, found in zip(grads, torch.autograd.grad(out, own, dout_THE), strict=True):
             given.copy_(found)
+
+    def _by_record(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor) -> Tensor:
+        q_HTE, k_KTE, v_KTE = (x.transpose(0, 1) for x in (q_THE, k_TKE, v_TKE))
+        return record_attention(q_HTE, k_KTE, v_KTE, self.starts, self.scale, self.window).transpose(0, 1)
 
     def _blocks(self, length: int) -> Iterator[tuple[int, int]]:
         """Blocks of about BLOCK queries, of nearly the same size."""

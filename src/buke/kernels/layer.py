@@ -1,7 +1,7 @@
 """A decoder layer of the Llama family (Llama, Qwen2, Qwen3, Mistral) with LoRA, forward and backward by hand.
 
 What is dear is kept for the backward pass, what is cheap is computed again: norms, rotations, SiLU times up, the
-probabilities of attention. Nothing is written for the frozen weights, and all of it lies in buffers that are used again.
+probabilities of attention. All of it lies in buffers that are used again.
 
 Axes: T tokens of a row, D model width, F width of the feed-forward part, H query heads, K key heads, E width of a head,
 I and O inputs and outputs of a linear layer, R rank.
@@ -20,6 +20,8 @@ from torch.nn import functional as F
 from buke.kernels.arena import Arena
 from buke.kernels.attention import Attention, record_attention_plain
 from buke.kernels.linear import lora_linear_plain
+
+HALVED = ("v", "found", "h", "gate", "up")  # queries and keys stay whole: their rounding would go into an exponent
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,16 @@ class Layer:
     @property
     def adapters(self) -> list[Tensor]:
         """A and B of each linear layer that has them, in order."""
-        return [x for one in self.linears if one.a_RI is not None and one.b_OR is not None for x in (one.a_RI, one.b_OR)]
+        return [
+            x for one in self.linears if one.a_RI is not None and one.b_OR is not None for x in (one.a_RI, one.b_OR)
+        ]
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a row is computed: the rotation of each token, the records' borders, memory, and what is kept.
 
-    keep: ``all``, ``half`` (in bfloat16), or ``input``: only what goes into a layer, which is computed again.
+    keep: ``all``, ``half`` (HALVED in bfloat16), or ``input``: only what goes into a layer, which is computed again.
     """
 
     cos_TE: Tensor
@@ -87,9 +91,10 @@ def decoder_layer_plain(x_TD: Tensor, layer: Layer, number: int, place: Place) -
     """What ``decoder_layer`` means."""
 
     def linear(one: Linear, x: Tensor) -> Tensor:
+        weight_OI, bias_O = one.weight_OI.to(x.dtype), None if one.bias_O is None else one.bias_O.to(x.dtype)
         if one.a_RI is None or one.b_OR is None:
-            return F.linear(x, one.weight_OI.to(x.dtype), one.bias_O)
-        return lora_linear_plain(x, one.weight_OI.to(x.dtype), one.bias_O, one.a_RI, one.b_OR, one.scale)
+            return F.linear(x, weight_OI, bias_O)
+        return lora_linear_plain(x, weight_OI, bias_O, one.a_RI, one.b_OR, one.scale)
 
     def heads_first(x_TO: Tensor, norm_E: Tensor | None = None, turn: bool = True) -> Tensor:
         x_HTE = x_TO.view(len(x_TO), -1, layer.head_width).transpose(0, 1)
@@ -118,10 +123,11 @@ def _rms_norm_plain(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TD: Tensor, layer: Layer, number: int, place: Place, *adapters: Tensor) -> Tensor:
-        work = _Work(layer, place, number, like=x_TD)
+        learns = any(ctx.needs_input_grad)
+        work = _Work(layer, place, number, x_TD, place.keep if learns else "input")
         y_TD = work.forward(x_TD)
-        if any(ctx.needs_input_grad):
-            work.keep()
+        if learns:
+            work.put_away()
             ctx.save_for_backward(x_TD, *adapters)  # adapters: so that a change in place is noticed
             ctx.work, ctx.turn = work, place.arena.turn(number)
         return y_TD
@@ -141,8 +147,8 @@ Low = Tensor | None  # x A^T of the linear layers of a group that have an adapte
 class _Work:
     """One layer at work on one row. ``kept`` holds what the backward pass needs, by name."""
 
-    def __init__(self, layer: Layer, place: Place, number: int, like: Tensor) -> None:
-        self.layer, self.place, self.number, self.like = layer, place, number, like
+    def __init__(self, layer: Layer, place: Place, number: int, like: Tensor, keep: str) -> None:
+        self.layer, self.place, self.number, self.like, self.keep = layer, place, number, like, keep
         self.attention = Attention(place.starts, layer.scale, layer.window, place.arena)
         self.kept: dict[str, Tensor] = {}
 
@@ -154,23 +160,22 @@ class _Work:
 
     def own(self, name: str, *shape: int) -> Tensor:
         """A buffer that this layer keeps, or, where it keeps less than all, one that all layers share."""
-        prefix = f"{self.number}." if self.place.keep == "all" else ""
-        self.kept[name] = self.take(prefix + name, *shape)
+        stays = self.keep == "all" or (self.keep == "half" and name not in HALVED)
+        self.kept[name] = self.take(f"{self.number}.{name}" if stays else name, *shape)
         return self.kept[name]
 
-    def keep(self) -> None:
-        """After the forward pass: put away what shared buffers hold."""
-        if self.place.keep == "half":
-            for name, tensor in self.kept.items():
-                half = self.place.arena.take(f"{self.number}.{name}", *tensor.shape, like=tensor, dtype=torch.bfloat16)
-                self.kept[name] = half.copy_(tensor)
+    def put_away(self) -> None:
+        """After the forward pass: keep in bfloat16 what lies in shared buffers and is to be kept so."""
+        for name in HALVED if self.keep == "half" else ():
+            full = self.kept[name]
+            half = self.place.arena.take(f"{self.number}.{name}", *full.shape, like=full, dtype=torch.bfloat16)
+            self.kept[name] = half.copy_(full)
 
     def bring(self, x_TD: Tensor) -> None:
         """Before the backward pass: have everything in buffers again."""
-        if self.place.keep == "half":
-            for name, half in self.kept.items():
-                self.kept[name] = self.take(name, *half.shape).copy_(half)
-        elif self.place.keep == "input":
+        for name in HALVED if self.keep == "half" else ():
+            self.kept[name] = self.take(name, *self.kept[name].shape).copy_(self.kept[name])
+        if self.keep == "input":
             self.forward(x_TD, whole=False)
 
     def wide(self, weight_OI: Tensor) -> Tensor:
@@ -183,7 +188,7 @@ class _Work:
         """(T, D) -> (T, D). whole: with its last product, which the backward pass does not need."""
         layer, count = self.layer, len(x_TD)
         n_TD = self.norm(x_TD, layer.norm1_D)
-        self.project("qkv", (layer.q, layer.k, layer.v), n_TD)
+        self.project("q k v", (layer.q, layer.k, layer.v), n_TD)
         q_THE, k_TKE, v_TKE = self.heads(fresh=True)
         found_TO = self.own("found", count, layer.o.weight_OI.shape[1])
         self.attention.forward(q_THE, k_TKE, v_TKE, found_TO.view(q_THE.shape))
@@ -194,7 +199,7 @@ class _Work:
         act_TF = self.silu(gate_TF).mul_(up_TF)
         y_TD = torch.empty_like(x_TD) if whole else None
         self.project("down", (layer.down,), act_TF, outs=[y_TD], base=h_TD)
-        return x_TD if y_TD is None else y_TD
+        return y_TD if y_TD is not None else x_TD
 
     def backward(self, x_TD: Tensor, dy_TD: Tensor, needs_dx: bool) -> tuple[Tensor | None, list[Tensor]]:
         """(gradient by x, gradients by the adapters in the order of ``Layer.adapters``)."""
@@ -218,27 +223,29 @@ class _Work:
         o = self.project_backward("o", (layer.o,), found_TO, [dh_TD], dfound_TO)
         q_THE, k_TKE, v_TKE = self.heads(fresh=False)
         grads = [self.take(name, *x.shape) for name, x in (("dq", q_THE), ("dk", k_TKE), ("dv", v_TKE))]
-        self.attention.backward(
-            dfound_TO.view(q_THE.shape), q_THE, k_TKE, v_TKE, found_TO.view(q_THE.shape), *grads
-        )
+        self.attention.backward(dfound_TO.view(q_THE.shape), q_THE, k_TKE, v_TKE, found_TO.view(q_THE.shape), *grads)
         for name, grad, norm_E in (("q", grads[0], layer.q_norm_E), ("k", grads[1], layer.k_norm_E)):
             self.turn(grad, back=True)
             if norm_E is not None:
                 before = kept[name].view(grad.shape)
                 self.norm_backward(grad, before, norm_E, None, grad)
         n_TD = self.norm(x_TD, layer.norm1_D)
-        dn_TD = self.take("dn", *x_TD.shape) if needs_dx else None
         flat = [grad.view(count, -1) for grad in grads]
-        qkv = self.project_backward("qkv", (layer.q, layer.k, layer.v), n_TD, flat, dn_TD)
-        dx_TD = None
-        if dn_TD is not None:
-            dx_TD = self.norm_backward(dn_TD, x_TD, layer.norm1_D, dh_TD, torch.empty_like(x_TD))
+        qkv = self.project_backward("q k v", (layer.q, layer.k, layer.v), n_TD, flat, dn_TD if needs_dx else None)
+        dx_TD = torch.empty_like(x_TD) if needs_dx else None
+        if dx_TD is not None:
+            self.norm_backward(dn_TD, x_TD, layer.norm1_D, dh_TD, dx_TD)
         return dx_TD, [*qkv, *o, *gate_up, *down]
 
     # its pieces
 
     def project(
-        self, group: str, linears: Sequence[Linear], x_TI: Tensor, outs: Sequence[Tensor | None] = (), base: Tensor | None = None
+        self,
+        group: str,
+        linears: Sequence[Linear],
+        x_TI: Tensor,
+        outs: Sequence[Tensor | None] = (),
+        base: Tensor | None = None,
     ) -> list[Tensor]:
         """x W^T + b + s (x A^T) B^T of linear layers with the same input, added to ``base`` where there is one."""
         adapted = [one.a_RI for one in linears if one.a_RI is not None]
@@ -246,11 +253,12 @@ class _Work:
         if adapted:
             low_TR = self.own(f"low {group}", len(x_TI), sum(len(a) for a in adapted))
             torch.mm(x_TI, _joined(adapted, x_TI.dtype).T, out=low_TR)
-        names, found, at = group.split() if len(group.split()) == len(linears) else list(group), [], 0
+        names, at = group.split(), 0
+        found: list[Tensor] = []
         for i, one in enumerate(linears):
             out_TO = outs[i] if outs else self.own(names[i], len(x_TI), len(one.weight_OI))
             if out_TO is None:
-                continue
+                continue  # only what the backward pass needs of it was asked for
             self.product(x_TI, one, out_TO, base)
             if one.a_RI is not None and one.b_OR is not None and low_TR is not None:
                 part = low_TR[:, at : at + len(one.a_RI)]
@@ -320,7 +328,8 @@ class _Work:
 
     def silu(self, gate_TF: Tensor) -> Tensor:
         out = self.take("silu", *gate_TF.shape)
-        return torch.ops.aten.silu.out(gate_TF, out=out)  # type: ignore[no-any-return]
+        torch.ops.aten.silu.out(gate_TF, out=out)
+        return out
 
     def norm(self, x: Tensor, weight: Tensor, name: str = "n") -> Tensor:
         """RMS norm over the last axis (Zhang and Sennrich 2019)."""
@@ -329,10 +338,11 @@ class _Work:
 
     def inverse_rms(self, x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return norm.square_().div_(x.shape[-1]).add_(self.layer.epsilon).rsqrt_()
+        norm.square_().div_(x.shape[-1]).add_(self.layer.epsilon)
+        return norm.rsqrt_()
 
     def norm_backward(self, dn: Tensor, x: Tensor, weight: Tensor, added: Tensor | None, out: Tensor) -> Tensor:
-        """Gradient of RMS norm by its input, plus ``added``, into ``out`` (which may be ``dn``): r (g - x r^2 <g, x>/D)."""
+        """Gradient of RMS norm by its input, r (g - x r^2 <g, x> / D), plus ``added``, into ``out`` (it may be dn)."""
         r = self.inverse_rms(x)
         g = dn.mul_(weight)
         dot = torch.mul(g, x, out=self.take("dot", *x.shape)).sum(-1, keepdim=True, dtype=torch.float32)
