@@ -143,6 +143,14 @@ class Settings(BaseModel):
         "冻结权重与激活的数值格式；auto：显卡支持则 bf16，否则 fp16，CPU 用 fp32",
     )  # fmt: skip
 
+    weights: Literal["auto", "resident", "streamed"] = setting(
+        "auto", "model",
+        "where the frozen weights are while computing on the CPU: resident, in memory, or streamed, left in their file "
+        "in 16 bit and widened where they are used; auto streams more than 1 GB",
+        "在 CPU 上计算时冻结权重放在哪里：resident 放在内存，streamed 以 16 位留在文件中、用到时再展开；"
+        "auto：超过 1 GB 时 streamed",
+    )  # fmt: skip
+
     # lora
     rank: int = setting(
         16, "lora", "rank of the adapter matrices", "适配器矩阵的秩",
@@ -220,11 +228,17 @@ class Settings(BaseModel):
         "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果",
         ge=16,
     )  # fmt: skip
+    activations: Literal["auto", "full", "half"] = setting(
+        "auto", "training",
+        "how activations wait for the backward pass: full, as computed, or half, most of them in bfloat16, which "
+        "halves their memory and rounds gradients a little; auto takes full where it fits into memory",
+        "激活在反向传播前如何保存：full 原样，half 大部分用 bfloat16（内存减半，梯度略有舍入）；auto：内存够则 full",
+    )  # fmt: skip
     recompute: bool | None = setting(
         None, "training",
         "compute each layer's activations again in the backward pass: less memory, about a third more time "
-        "(default: for models above 0.5 billion parameters)",
-        "反向传播时重新计算每层激活：省内存，时间约多三分之一（默认仅用于 5 亿参数以上的模型）",
+        "(default: only where they do not fit into memory)",
+        "反向传播时重新计算每层激活：省内存，时间约多三分之一（默认仅在内存放不下时）",
         ("gradient_checkpointing",),
     )  # fmt: skip
     seed: int = setting(

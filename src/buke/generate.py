@@ -235,7 +235,7 @@ def _forward(model: Model, ids_BQ: Tensor, places_BQ: Tensor, mask_B1QL: Tensor,
         return_dict=True,
     )  # fmt: skip
     store.length += ids_BQ.shape[1]
-    return (out.last_hidden_state[:, -1] @ model.head.T).float()  # type: ignore[no-any-return]
+    return model.logits(out.last_hidden_state[:, -1])
 
 
 def choose(logits_BV: Tensor, courses: Sequence[Course], sampling: Sampling) -> list[int]:

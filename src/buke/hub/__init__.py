@@ -12,7 +12,7 @@ from pathlib import Path
 from buke.hub import embedded
 from buke.hub.cache import Say, cache_folder, silent
 from buke.hub.check import check_model_folder
-from buke.hub.fetch import MARKER, fetch_model, spoken
+from buke.hub.fetch import MARKER, amount, fetch_model, spoken
 from buke.hub.names import EMBEDDED, SHORT, closest
 from buke.hub.places import Place
 from buke.hub.wire import size_of
@@ -23,6 +23,7 @@ __all__ = [
     "EMBEDDED",
     "SHORT",
     "Say",
+    "amount",
     "cache_folder",
     "check_model_folder",
     "full_name",

@@ -338,8 +338,8 @@ class _Work:
 
     def inverse_rms(self, x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        norm.square_().div_(x.shape[-1]).add_(self.layer.epsilon)
-        return norm.rsqrt_()
+        inverse: Tensor = norm.square_().div_(x.shape[-1]).add_(self.layer.epsilon).rsqrt_()
+        return inverse
 
     def norm_backward(self, dn: Tensor, x: Tensor, weight: Tensor, added: Tensor | None, out: Tensor) -> Tensor:
         """Gradient of RMS norm by its input, r (g - x r^2 <g, x> / D), plus ``added``, into ``out`` (it may be dn)."""

@@ -24,7 +24,7 @@ from buke.checkpoint import Progress
 from buke.config import Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
 from buke.intake import FileInfo
-from buke.model import RECOMPUTE_FROM, Model
+from buke.model import Model
 from buke.model import load as load_model
 from buke.pack import step_count
 from buke.prompt import Prompt
@@ -34,6 +34,7 @@ from buke.train.lessons import LENGTH, lessons_of, read_all
 from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
 
+ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
 SCORINGS = 10  # of the held-out part in a run, about
 HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
@@ -139,12 +140,10 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     settings, reasons = _pace(settings, reasons, len(lessons.train))
     say(t("train.loading", model=settings.model))
     model = load_model(folder, settings)
-    if settings.recompute is None:
-        settings = settings.model_copy(update={"recompute": model.parameters > RECOMPUTE_FROM})
-        reasons["recompute"] = t("train.why_recompute", size=size(model.parameters))
     model.add_adapter(settings)
-    if settings.recompute:
-        model.recompute()
+    if model.fast is None:
+        say(t("train.plain_road", name=type(model.base).__name__))
+    settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
     notes = _manifest(settings, lessons.files, model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
@@ -225,6 +224,24 @@ def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Sett
     found = {"eval_every": every, "save_every": settings.save_every or every}
     why = t("train.why_pace", steps=total)
     return settings.model_copy(update=found), reasons | {name: why for name in found if getattr(settings, name) is None}
+
+
+def _activations(
+    settings: Settings, reasons: dict[str, str], model: Model, longest: int
+) -> tuple[Settings, dict[str, str]]:
+    """How activations wait for the backward pass, where the user left it open: the first way that fits into memory."""
+    tokens, free = max(longest, settings.row_tokens), psutil.virtual_memory().available
+    full, half = (model.activation_bytes(tokens, settings.rank, half) for half in (False, True))
+    may_halve = model.fast is not None and settings.activations != "full"
+    halve = settings.activations == "half" or (may_halve and full > ACTIVATION_SHARE * free)
+    again = settings.recompute
+    if again is None:
+        again = (half if halve and model.fast is not None else full) > ACTIVATION_SHARE * free
+    why = t("train.why_activations", full=hub.amount(full), free=hub.amount(free))
+    found = {"activations": "half" if halve else "full", "recompute": again}
+    model.keep_activations(half=halve, again=again)
+    told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
+    return settings.model_copy(update=found), reasons | told
 
 
 def _data(lessons: Lessons, spoken: Prompt) -> dict[str, Any]:

@@ -50,7 +50,14 @@ TEXTS = {
     "why_length": ("computed: the model has {places} places", "计算得出：模型有 {places} 个位置"),
     "why_rate": ("computed: from the model's width, {width}", "计算得出：按模型宽度 {width}"),
     "why_pace": ("computed: from the {steps} steps of the run", "计算得出：全程 {steps} 步"),
-    "why_recompute": ("computed: the model has {size} parameters", "计算得出：模型有 {size} 参数"),
+    "why_activations": (
+        "computed: whole, the activations of a row take {full}; {free} of memory are free",
+        "计算得出：一行的激活完整保存要 {full}，可用内存 {free}",
+    ),
+    "plain_road": (
+        "{name} takes the plain road: our fast layers do not know this architecture, dropout or trained biases",
+        "{name} 走普通路径：我们的快速层不支持这种架构、dropout 或可训练的偏置",
+    ),
     "no_manifest": ("{run}: the run has no manifest.json to go on from", "{run}：没有 manifest.json，无法继续"),
     "finished": ("{run}: this run is finished", "{run}：这次运行已经完成"),
     "finished_hint": ("see it with: {buke} report {run}", "查看：{buke} report {run}"),

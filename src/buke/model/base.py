@@ -1,4 +1,4 @@
-"""Room `model`: a folder -> a base model with an adapter on it. The only room that knows transformers and PEFT.
+"""A folder -> a base model with an adapter on it.
 
 Axes: T tokens of a row, B questions of a batch, Q and L query and key places, H heads, E width of a head,
 D model width.
@@ -7,8 +7,10 @@ D model width.
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,12 +35,14 @@ from transformers.utils import logging as transformers_logging
 
 from buke.config import Settings
 from buke.kernels import linear_cross_entropy, lora_linear, record_attention
+from buke.model.fast import Fast, activation_bytes, fast_of
+from buke.model.stream import stream
 from buke.records import Row
 from buke.words import Refusal, t
 
 ATTENTION = "buke"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-RECOMPUTE_FROM = 500_000_000  # parameters; above it a row's activations outgrow an ordinary machine's memory
+RESIDENT = 1_000_000_000  # bytes of frozen weights, widened, up to which they are held in memory
 
 
 def attend(
@@ -51,7 +55,7 @@ def attend(
     if given.get("softcap") is not None:
         raise Refusal(t("model.softcap"))
     scale = given["scaling"] if given.get("scaling") is not None else query.shape[-1] ** -0.5
-    window = given.get("sliding_window")
+    window = module.__dict__["window"] = given.get("sliding_window")  # noted for our own layers
     if (starts := given.get("starts")) is not None:
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
@@ -109,6 +113,8 @@ class Model:
     device: torch.device
     precision: str
     peft: Any = None
+    fast: Fast | None = None  # the road of training and scoring, where the architecture has it
+    adapted: bool = True  # whether the adapter is on
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
     @property
@@ -116,6 +122,10 @@ class Model:
         """The output matrix, (V, D)."""
         weight: Tensor = self.base.get_output_embeddings().weight
         return weight
+
+    def logits(self, hidden_BD: Tensor) -> Tensor:
+        """Logits of hidden states, float32: (B, D) -> (B, V)."""
+        return self.base.get_output_embeddings()(hidden_BD).float()  # type: ignore[no-any-return]
 
     @property
     def parameters(self) -> int:
@@ -127,6 +137,8 @@ class Model:
         places = [place for a, b in pairwise(starts) for place in range(b - a)]
         ids_1T = torch.tensor([ids], device=self.device)
         places_1T = torch.tensor([places], device=self.device)
+        if self.fast is not None:
+            return self.fast.hidden(ids_1T, places_1T, starts, self.adapted)
         out = self.base.get_decoder()(
             input_ids=ids_1T, position_ids=places_1T, starts=list(starts), use_cache=False, return_dict=True
         )
@@ -172,6 +184,7 @@ class Model:
 
     def _switch(self, layers: Sequence[PeftLinear], on: bool) -> None:
         """Switch LoRA and trained biases; PEFT's own switch leaves trained biases in the base."""
+        self.adapted = on
         for layer in layers:
             layer.enable_adapters(on)
         for name, value in self.own_biases.items():
@@ -212,12 +225,22 @@ class Model:
         for module in self.base.modules():
             if isinstance(module, PeftLinear):
                 _fuse(module)
+        self.fast = fast_of(self.base)
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
 
-    def recompute(self) -> None:
-        """Compute each layer's activations again in the backward pass instead of keeping them."""
-        newer = getattr(self.base, "activation_checkpointing_enable", None)
-        (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
+    def keep_activations(self, half: bool = False, again: bool = False) -> None:
+        """How a layer's activations wait for the backward pass: most of them in bfloat16, or not at all: made again."""
+        if self.fast is not None:
+            self.fast.keep = "input" if again else "half" if half else "all"
+        elif half and not again:
+            raise Refusal(t("model.no_half", name=type(self.base).__name__), t("model.no_half_hint"))
+        elif again:
+            newer = getattr(self.base, "activation_checkpointing_enable", None)
+            (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
+
+    def activation_bytes(self, tokens: int, rank: int, half: bool) -> int:
+        """About what the layers keep of a row of so many tokens for the backward pass."""
+        return activation_bytes(self.base, tokens, rank, half)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name."""
@@ -252,10 +275,11 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device)
+    streamed = device.type == "cpu" and _is_streamed(folder, settings)
     try:
         base = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=PRECISIONS[precision], attn_implementation="eager", local_files_only=True,
-            use_safetensors=True, trust_remote_code=False,
+            str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
+            local_files_only=True, use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise Refusal(
@@ -263,9 +287,29 @@ def load(folder: Path, settings: Settings) -> Model:
         ) from None
     base.requires_grad_(False)
     base.eval().to(device)
+    if streamed:
+        stream(base, PRECISIONS[precision])
     model = Model(base, folder, device, precision)
     _prove_attention(model)
     return model
+
+
+def _kept_in(folder: Path) -> torch.dtype:
+    """The format of most of the weights in a folder's files."""
+    counts: Counter[str] = Counter()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118  a safetensors file is no mapping
+                part = file.get_slice(name)
+                counts[part.get_dtype()] += math.prod(part.get_shape())
+    return {"F16": torch.float16, "BF16": torch.bfloat16}.get(counts.most_common(1)[0][0], torch.float32)
+
+
+def _is_streamed(folder: Path, settings: Settings) -> bool:
+    """Whether the frozen weights stay in their file: as asked for, or where memory would not hold them well."""
+    if settings.weights != "auto":
+        return settings.weights == "streamed"
+    return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
 
 
 def _prove_attention(model: Model) -> None:
@@ -279,12 +323,16 @@ def _prove_attention(model: Model) -> None:
         ]
         try:
             model.base.set_attn_implementation(ATTENTION)
-            got = model.hidden(records[0] + records[1], (0, 9, 15)) @ model.head.T
+            roads = [model.logits(model.hidden(records[0] + records[1], (0, 9, 15)))]
+            if (fast := fast_of(model.base)) is not None:
+                model.fast = fast
+                roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
         except (ValueError, TypeError, AttributeError, AssertionError) as error:
             raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
-    far = (got - torch.cat(wanted)).float().abs().max() / torch.cat(wanted).float().abs().max().clamp(min=1e-6)
+    whole = torch.cat(wanted).float()
+    far = max(float((got - whole).abs().max() / whole.abs().max().clamp(min=1e-6)) for got in roads)
     if not far <= (1e-3 if model.precision == "fp32" else 1e-1):
-        why = t("model.logits_differ", far=f"{float(far):.1e}")
+        why = t("model.logits_differ", far=f"{far:.1e}")
         raise Refusal(t("model.architecture", name=name, why=why), t("model.architecture_hint"))
 
 

@@ -1,0 +1,9 @@
+"""Room `model`: a folder -> a base model with an adapter on it. The only room that knows transformers and PEFT.
+
+`base.py` loads it and speaks for it; `fast.py` is the road of the Llama family through our own layers; `stream.py` lets
+frozen weights stay in the file.
+"""
+
+from buke.model.base import Model, choose_device, choose_precision, load
+
+__all__ = ["Model", "choose_device", "choose_precision", "load"]
