@@ -18,6 +18,7 @@ from buke import intake
 from buke.cli import run
 from buke.intake import Options, check
 from buke.records import Severity
+from buke.words import Refusal
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -147,11 +148,21 @@ def test_leaks_against_a_second_file(tmp_path: Path) -> None:
 
 
 def test_blocks_in_several_processes_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
     module = sys.modules["buke.intake.check"]
     path = spoilt(tmp_path / "d.jsonl")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    also = [json.dumps(row | {"answer": "another"}) for row in rows(20, seed=2)]  # two fields for the answer
+    choices = [{"question": f"Which {i}?", "cot": "t", "options": ["x", "y", "z"], "label": 1} for i in range(20)]
+    write(path, [*lines, *also, *choices])
     alone = check([path], Options(), processes=1)
+    assert {kind: alone.tally.kinds[kind].places for kind in ("ambiguous", "never_zero")} == {
+        "ambiguous": [f"{path}:61"], "never_zero": [f"{path}:81"],
+    }  # fmt: skip
     monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr("buke.intake.source.BLOCK", 2000)
+    content = module.open_content(path, ())
+    assert len(list(content.blocks)) > 6
+    content.finish()
     several = check([path], Options(), processes=2)
     assert several.files == alone.files
     assert several.tally.kinds == alone.tally.kinds
@@ -263,3 +274,58 @@ def test_every_place_is_told_to_programs_and_a_few_to_people(
     assert len(found["findings"][0]["places"]) == 150
     page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     assert (f"{path}:20<" in page, f"{path}:21<" in page) == (True, False)
+
+
+def test_a_file_whose_answers_count_from_1_is_refused_and_not_learned_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["red", "green", "blue"]
+    lines = [{"question": f"Which {i}?", "options": options, "answer_idx": 1 + i % 3, "cot": "t"} for i in range(9)]
+    path = write(tmp_path / "d.jsonl", lines)
+    for arguments in (["check", str(path)], ["check", str(path), "--quick"]):
+        assert run(arguments) == 2
+        said = capsys.readouterr()
+        assert f"{path}:3: the answer is the number of options" in said.err
+        assert "--choices-from 1" in said.err
+    for limit in (None, 2):  # of the first two no number tells
+        with pytest.raises(Refusal, match="count from 1"):
+            intake.read([path], limit=limit)
+    read = intake.read([path], Options(first=1))
+    assert [record.answer for record in read.records[:3]] == ["A. red", "B. green", "C. blue"]
+    assert as_json(capsys, str(path), "--choices-from", "1")[1]["kept"] == 9
+    assert kinds(as_json(capsys, str(path), "--choices-from", "0")[1])["bad_choice"] == (3, [3, 6, 9])
+    zero = write(
+        tmp_path / "e.jsonl", [*lines, lines[0] | {"question": "?", "answer_idx": 0}]
+    )  # counted from 0, with three faults
+    assert kinds(as_json(capsys, str(zero))[1]) == {"bad_choice": (3, [3, 6, 9])}
+
+
+def test_each_text_of_a_dialogue_is_reviewed_once(tmp_path: Path) -> None:
+    turns = [("write to a.b@clinic.org", "a1"), ("u2", "<thinking>t</thinking>a2"), ("u3", "a3 <br> b")]
+    messages = [
+        message
+        for user, assistant in turns
+        for message in ({"role": "user", "content": user}, {"role": "assistant", "content": assistant})
+    ]
+    path = write(tmp_path / "d.jsonl", [{"messages": messages}])
+    found = {kind: one.count for kind, one in check([path], Options(empty=True), held_out=0.0).tally.kinds.items()}
+    assert found == {"email": 1, "html": 1}
+    read = intake.read([path], Options(empty=True))
+    assert len(read.records) == 3
+    assert sorted(finding.kind for finding in read.findings) == ["email", "html"]
+    left_out = check([path], Options(), held_out=0.0).tally.kinds  # the only record is of turn 2
+    assert {kind: one.count for kind, one in left_out.items()} == {"email": 1, "no_thought": 2}
+
+
+@pytest.mark.parametrize("where", ["question", "system"])
+def test_a_long_dialogue_takes_time_as_it_is_long(tmp_path: Path, where: str) -> None:
+    """Each of its 400 turns stands in the history of the later ones: that would be 1.6 GB."""
+    text = "liver and spleen " * 1250
+    messages = [{"role": "system", "content": text * (400 if where == "system" else 1)}]
+    for i in range(400):
+        messages.append({"role": "user", "content": f"{i} {text if where == 'question' else ''}"})
+        messages.append({"role": "assistant", "content": f"<think>t{i}</think>a{i}"})
+    path = write(tmp_path / "d.jsonl", [{"messages": messages}])
+    began = time.process_time()
+    assert len(check([path], Options(), quick=True, processes=1).tally.marks) == 400
+    assert time.process_time() - began < 3

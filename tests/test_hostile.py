@@ -246,7 +246,7 @@ CORPUS: dict[str, tuple[Made, str, int]] = {
     "two bad lines": ("{'a': 1}\n" + GOOD + "{\n", "single_quotes", 1),
     # tables
     "CSV with quoted line feeds": (CSV + '"a\nb","c\n\nd",e\nq,t\n', "columns", 6),
-    "a quote that never closes": (CSV + 'q,t,a\n"q,t,a\nq,t,a\n', "bad_row", 3),
+    "a quote that never closes": (CSV + 'q,t,a\n"q,t,a\nq,t,a\n', "bad_rows", 3),
     "a quote inside a cell": (CSV + 'q,t,a\n"q" x,t,a\n', "bad_row", 3),
     "ragged rows": (CSV + "q,t\nq,t,a,b\n", "columns", 2),
     "columns of one name": ("question,question,answer\nq,t,a\n", "duplicate_key", 1),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from buke.intake import Intake, split
+from buke.intake import Intake, Options, check, split
 from buke.records import Record, Severity, Turn
 from buke.words import Refusal, catalogue, set_language
 from reading import read
@@ -155,8 +155,54 @@ def test_csv_counts_physical_lines_and_keeps_newlines(tmp_path: Path) -> None:
 def test_csv_faults_have_lines(tmp_path: Path) -> None:
     content = "question,thought,answer\nq,t,a\nq,t\nq3,t3,a3,more\nq4,t4,\nq5,t5,a5\n" + '"q6,t6,a6\nq7,t7,a7\n'
     intake = take(tmp_path, content)
-    assert seen(intake) == [(3, "columns"), (4, "columns"), (5, "empty_field"), (7, "bad_row")]
+    assert seen(intake) == [(3, "columns"), (4, "columns"), (5, "empty_field"), (7, "bad_rows")]
     assert [r.question for r in intake.records] == ["q", "q5"]
+
+
+def test_lines_swallowed_by_a_quote_are_named_and_counted(tmp_path: Path) -> None:
+    quote = ("", '"')
+    content = "question,thought,answer\n" + "".join(f"q{i},t{i},{quote[i == 3]}a{i}\n" for i in range(10))
+    intake = take(tmp_path, content)
+    assert (len(intake.records), intake.read) == (3, 10)
+    (finding,) = intake.findings
+    assert (finding.source.rpartition(":")[2], finding.kind) == ("5", "bad_rows")
+    assert "lines 5 to 11 " in finding.message
+    closed = take(tmp_path, content.replace("q7", '"q7"'))
+    assert (len(closed.records), closed.read) == (5, 10)
+    assert "lines 5 to 9 " in closed.findings[0].message
+    one = take(tmp_path, 'question,thought,answer\nq,t,"a"x\nr,t,a\n')
+    assert (seen(one), one.read) == ([(2, "bad_row")], 2)
+
+
+def test_what_follows_a_line_too_long_in_a_table_is_named_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, value in (("formats", "MAX_LINE", 100), ("source", "BLOCK", 200)):
+        monkeypatch.setattr(f"buke.intake.{module}.{name}", value)
+    before = "question,thought,answer\n" + "".join(f"q{i},t{i},a{i}\n" for i in range(30))
+    for end in ("\n", ""):
+        after = "".join(f"r{i},t{i},a{i}\n" for i in range(30)).rstrip("\n") + end
+        intake = take(tmp_path, before + "x" * 600 + ",t,a\n" + after)
+        assert (len(intake.records), intake.read) == (30, 60)
+        assert sorted(seen(intake)) == [(32, "line_too_long"), (33, "unread_rows")]
+        assert "lines 33 to 62 " in next(f.message for f in intake.findings if f.kind == "unread_rows")
+
+
+def test_a_first_line_of_single_words_is_said_to_be_taken_for_the_header(tmp_path: Path) -> None:
+    content = "Fever,Infection,Paracetamol\nCough,Virus,Rest\n"
+    with pytest.raises(Refusal, match="Fever, Infection, Paracetamol"):
+        take(tmp_path, content)
+    fields = {"question_field": "1", "thought_field": "2", "answer_field": "3"}
+    intake = take(tmp_path, content, **fields)
+    assert texts(intake.records[0]) == ("Fever", "Infection", "Paracetamol")
+    assert seen(intake) == [(1, "header_denied")]
+    named = take(tmp_path, "frage,denken,antwort\nq,t,a\n", map={"question": "frage", "answer": "{antwort}{denken}"},
+                 without_thought="empty")  # fmt: skip
+    assert (seen(named), len(named.records)) == ([], 1)
+    checked = check([write(tmp_path, content)], Options())
+    assert {kind: one.places[0].rpartition(":")[2] for kind, one in checked.tally.kinds.items()} == {
+        "header_guessed": "1", "unknown_shape": "2",
+    }  # fmt: skip
 
 
 def test_csv_with_semicolons_and_a_cell_of_200_000_characters(tmp_path: Path) -> None:

@@ -373,6 +373,7 @@ PIECES = st.sampled_from(
         "&#60;", "&nbsp;",
         "`", "```", "\r\n", "\r", "\u200b", "\x00", "Ã©", "â€™", "Ãƒ", "Â©", "Â\x80", "<thinking>", "</thinking>",
         "think>", "<",
+        "\x0c", "\x08", "rac", "eta", "\t", "imes", "\x1b[0m",
         "/", "html", "text", " ", "，", "患者", "عربي", "<b>", "</b>", "&amp;amp;",
     ]
 )  # fmt: skip
@@ -424,6 +425,10 @@ def test_review_never_fails_and_the_language_changes_words_alone(question: str, 
         ("a&amp;amp;amp;lt;b", "a<b", "html"),
         ("`<br>` makes a line<br>break", "`<br>` makes a line\nbreak", "html"),
         ("<thinking>\nwell\n</thinking>", "well", "stray_tag"),
+        ("a\x0bb\x0c患者\n\x0cend", "a\nb\n患者\n\nend", "control_character"),
+        ("a \x1b[1;31mred\x1b[0m word", "a red word", "control_character"),
+        ("\frac{1}{2} + \beta \right) \x08egin", r"\frac{1}{2} + \beta \right) \begin", "latex_escape"),
+        ("3 \times \theta \text{m}, x \to 0", r"3 \times \theta \text{m}, x \to 0", "latex_escape"),
     ],
 )
 def test_what_is_mended(before: str, after: str, kind: str) -> None:
@@ -438,6 +443,7 @@ def test_what_is_mended(before: str, after: str, kind: str) -> None:
     [
         "clean", "a < b", "<table><tr><td>1</td></tr></table>", "H<sub>2</sub>O", "lost \ufffd", "<thinking>open",
         "&lt;think&gt;x", "<\u200bthink>x", "\u200b", "<p></p>", "锟斤拷", "write to a@b.cn", "the HTML tag <p>",
+        "\bfoo \frac", "a\x0cpage", "\n\to item\tan ear\text\t1", "&lt;THINK &gt;", "a &lt;/thought&gt;",
         "عربي \u200f123", "```\n<p>&lt;</p>\n```", "<|im_end|>", "déjà vu",
     ],
 )  # fmt: skip
@@ -515,3 +521,12 @@ def test_real_records_give_few_findings(name: str, rare: dict[str, int]) -> None
     for record in records:
         mended, done = mend(record)
         assert (mended == record) is (not done)
+
+
+def test_a_single_backslash_before_latex_is_told_by_the_command() -> None:
+    (finding,) = review(made(thought="so \frac{1}{2} and \beta, \x08foo"))
+    assert finding.kind == "latex_escape"
+    assert r"\frac (×3)" in finding.message
+    assert r"\\frac" in finding.hint
+    assert kinds(made(thought="one\rtwo\rthree")) == ["line_ends"]
+    assert kinds(made(thought="one\x0c\x08")) == ["control_character"]

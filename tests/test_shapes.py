@@ -94,6 +94,80 @@ def test_tags_that_do_not_pair_are_refused(answer: str, name: str) -> None:
     assert set(kinds(row, EMPTY)) == {"think_tag"}
 
 
+@pytest.mark.parametrize("open_tag", ["<THINK>", "<think >", "< Think>", "<Reasoning>"])
+def test_tags_in_any_case_and_with_blanks(open_tag: str) -> None:
+    closing = open_tag.replace("<", "</")
+    assert texts(one({"question": "q", "answer": f"{open_tag}t{closing}a"}, EMPTY)) == ("q", "t", "a")
+    assert texts(one({"question": "q", "cot": f"{open_tag}t{closing}", "answer": "a"})) == ("q", "t", "a")
+    assert set(kinds({"question": "q", "answer": f"{open_tag}t a"}, EMPTY)) == {"think_tag"}
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer"),
+    [
+        ("<reasoning>a</reasoning> mid <reasoning>c", "b"),
+        ("<reasoning>a</reasoning> mid <reasoning>c</reasoning>", "b"),
+        ("<think>a</think> mid <think>c</think>", "b"),
+        ("first </thought> then", "b"),
+        ("t", "x </reasoning> y"),
+        ("t", "<think >x"),
+        ("t", "<thinking>second</thinking>x"),
+        ("", "</Thinking>x"),
+    ],
+)
+def test_tags_out_of_place_are_refused(thought: str, answer: str) -> None:
+    assert kinds({"question": "q", "cot": thought, "answer": answer}, EMPTY) == ["think_tag"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Write a <thought> element.", "Put it in <thought>…</thought> here.", "End it by `</thought>`.", "x < think > y"],
+)
+def test_other_tags_in_prose_lose_no_record(text: str) -> None:
+    there = "think >" in text  # as a tag that is always one
+    assert len(reading({"question": "q", "cot": "t", "answer": text}).records) == (not there)
+    assert len(reading({"question": text, "cot": "t", "answer": "a"}).records) == 1
+
+
+def test_tags_within_tags_are_taken_off_and_none_is_left_half() -> None:
+    assert texts(one({"question": "q", "answer": "<think><reasoning>t</reasoning></think>a"})) == ("q", "t", "a")
+
+
+@pytest.mark.parametrize(
+    ("thought", "kind"),
+    [
+        ([], "no_thought"),
+        ({}, "no_thought"),
+        (0, "wrong_type"),
+        (False, "wrong_type"),
+        ([""], "wrong_type"),
+        (1.5, "wrong_type"),
+    ],
+)
+def test_a_thought_that_is_no_text_is_not_learned(thought: Any, kind: str) -> None:
+    assert kinds({"Question": "q", "Complex_CoT": thought, "Response": "a"}) == [kind]
+    assert kinds({"messages": [user(), assistant("a", reasoning_content=thought)]}) == [kind]
+    made = reading({"Question": "q", "Complex_CoT": thought, "Response": "a"}, EMPTY).records
+    assert [record.thought for record in made] == ([""] if kind == "no_thought" else [])
+
+
+@pytest.mark.parametrize(
+    ("turn", "names"),
+    [
+        ({"content": "a", "reasoning": "t", "thinking": "u"}, "thinking, reasoning"),
+        ({"content": [{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"}], "reasoning_content": "u"},
+         "content: thinking, reasoning_content"),
+    ],
+)  # fmt: skip
+def test_a_second_thought_in_a_turn_is_said_to_be_left_out(turn: dict[str, Any], names: str) -> None:
+    made = reading({"messages": [user(), {"role": "assistant", **turn}] * 2})
+    (finding,) = made.findings
+    assert (finding.kind, finding.severity, len(made.records)) == ("second_thought", Severity.WARNING, 2)
+    assert f"turn 1 has several thoughts, which differ: {names};" in finding.message
+    same = {key: "t" if key.startswith(("reasoning", "thinking")) else value for key, value in turn.items()}
+    assert not reading({"messages": [user(), {"role": "assistant", **same}]}).findings
+
+
 @pytest.mark.parametrize(
     ("answer", "thought", "last"),
     [

@@ -5,16 +5,16 @@ Only numbers are kept of a record, 104 bytes, so that a million records fit besi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
-from buke.records import Record
+from buke.records import Record, content_id, number
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.uint64]]
 Pairs = np.ndarray[tuple[int, int], np.dtype[np.intp]]  # (P, 2): a record, and the first one it is like, by index
@@ -26,11 +26,6 @@ LEAST = 12  # shingles; a shorter question is only compared exactly
 HEAD = 1000  # records from which the common shingles are learned
 TEXT = 2000  # characters of a question that are compared
 _NUMBER = re.compile(r"\d+")
-
-
-def number(text: str) -> int:
-    """64 bits that stand for a text: the first 8 bytes of its SHA-256."""
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def shingles(text: str) -> set[str]:
@@ -68,9 +63,9 @@ class Marks:
         """Append a record. near: whether to sign its question, which takes most of the time."""
         question = number(record.question)
         self.ids.append(int(record.id, 16))
-        self.roots.append(number(record.root) if record.history else question)
+        self.roots.append(record.root if record.history else question)
         if record.system or record.history:
-            before = [record.system, *(text for turn in record.history for text in (turn.question, turn.answer))]
+            before = [_content_id(record.system), *(turn.hashes[1] for turn in record.history)]
             question ^= number("\0".join(before))
         self.questions.append(question)
         self.answers.append(number(record.answer))
@@ -87,6 +82,8 @@ class Marks:
         return len(self.ids)
 
 
+# The system message is the same for a whole dialogue, and often for a whole file.
+_content_id = lru_cache(maxsize=1)(content_id)
 _UNSIGNED = array("H", [0] * PERMUTATIONS)
 
 

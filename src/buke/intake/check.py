@@ -74,7 +74,8 @@ def check(
 
     held_out: the share to hold out, or files that are held out. quick: leave out what lies
     inside texts and near-duplicates, which takes more than half of the time.
-    Raises Refusal where a path does not exist or cannot be read.
+    Raises Refusal where a path does not exist or cannot be read, and where a file's answers are numbers that would be
+    taken for the wrong options.
     """
     apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
     found = [*files_of(paths), *apart]
@@ -152,6 +153,7 @@ def _file(path: Path, task: Task, processes: int, progress: _Progress) -> tuple[
     progress.end(content.bytes)
     for finding in content.findings:
         tally.find(finding)
+    tally.end(task.options)
     info = FileInfo.of(content)
     info.shape, info.rows, info.mapping = tally.shape, tally.rows, mapping(tally.roles, task.options)
     return tally, info

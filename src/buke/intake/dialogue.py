@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from buke.intake.formats import find, normal
-from buke.intake.lesson import Exchange
+from buke.intake.lesson import Exchange, is_nothing
 from buke.intake.mapping import MISSING
 from buke.intake.names import NAMES, REMEMBERED
 from buke.records import Finding, Severity
@@ -70,8 +70,12 @@ def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Ex
     elif any(kind == "other" for kind, _, _ in contents):
         findings.append(find(source, "bad_content"))
     else:
-        pairs = zip(contents[start::2], contents[start + 1 :: 2], strict=True)
-        made = [Exchange(question, thought, answer) for (_, _, question), (_, thought, answer) in pairs]
+        said = contents[start + 1 :: 2]
+        _warn_of_second_thoughts([thoughts for _, thoughts, _ in said], source, findings)
+        made = [
+            Exchange(question, thoughts[0][1] if thoughts else None, answer)
+            for (_, _, question), (_, thoughts, answer) in zip(contents[start::2], said, strict=True)
+        ]
         return made, contents[0][2] if start else None
     return [], None
 
@@ -83,26 +87,44 @@ def _speaker(turn: dict[str, Any], names: _Names) -> str:
     return _SPEAKERS.get(speaker, speaker)
 
 
-def _content(turn: dict[str, Any], names: _Names) -> tuple[str, Any, Any]:
-    """(kind, thought, text) of one turn; the kind is "text", "tool" for tool calls or "other" for media."""
-    thought = next((turn[key] for key in names.thoughts if turn[key]), None)
+def _content(turn: dict[str, Any], names: _Names) -> tuple[str, list[tuple[str, Any]], Any]:
+    """(kind, thoughts as pairs of a name and a value, text) of one turn.
+
+    The kind is "text", "tool" for tool calls or "other" for media. The first thought is the one that is taken.
+    """
+    thoughts = [(key, turn[key]) for key in names.thoughts if not is_nothing(turn[key])]
     content = MISSING if names.content is None else turn[names.content]
     if any(turn[key] for key in names.calls):
-        return "tool", thought, content
+        return "tool", thoughts, content
     if not isinstance(content, list):
-        return "text", thought, content
+        return "text", thoughts, content
     pieces: dict[str, list[str]] = {"text": [], "thought": []}
+    named = ""
     for block in content:
         kind = str(block.get("type")) if isinstance(block, dict) else "other"
         if kind in _TOOLS:
-            return "tool", thought, None
+            return "tool", thoughts, None
         role = "thought" if kind in _THOUGHTS else "text" if kind.endswith("text") else ""
         keys = ("value", "text", "content", kind)
         text = next((block[key] for key in keys if isinstance(block.get(key), str)), None) if role else None
         if text is None:
-            return "other", thought, None
+            return "other", thoughts, None
         pieces[role].append(text)
-    return "text", "\n".join(pieces["thought"]) or thought, "\n".join(pieces["text"])
+        named = kind if role == "thought" else named
+    if thought := "\n".join(pieces["thought"]):
+        thoughts.insert(0, (f"{names.content}: {named}", thought))
+    return "text", thoughts, "\n".join(pieces["text"])
+
+
+def _warn_of_second_thoughts(turns: list[list[tuple[str, Any]]], source: str, findings: list[Finding]) -> None:
+    """Warn, once for a dialogue, of a turn that has two thoughts which differ. turns: the thoughts of each answer."""
+    for number, thoughts in enumerate(turns, 1):
+        if len(thoughts) > 1:
+            values = [value.strip() if isinstance(value, str) else value for _, value in thoughts]
+            if any(value != values[0] for value in values[1:]):
+                shown = ", ".join(name for name, _ in thoughts)
+                findings.append(find(source, "second_thought", Severity.WARNING, turn=number, names=shown))
+                return
 
 
 def earlier(history: list[Any], source: str, findings: list[Finding]) -> list[Exchange]:

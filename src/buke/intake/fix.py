@@ -64,7 +64,7 @@ def _mended(
     for path in paths:
         for reading in readings_of(path, options):
             if not reading.records:
-                counts["left_out"] += 1
+                counts["left_out"] += reading.rows
                 errors = [finding for finding in reading.findings if finding.severity is Severity.ERROR]
                 listed += [{"source": f.source, "change": "left_out", "why": f.kind, "what": f.message} for f in errors]
             for record in reading.records:

@@ -42,6 +42,7 @@ class Options(NamedTuple):
     turns: Literal["every", "last"] = "every"  # which turns of a dialogue become records
     earlier_thoughts: Literal["drop", "keep"] = "drop"  # in the history of a record
     empty: bool = False  # a record may be without a thought
+    first: int | None = None  # the number of the first option; None: 0, unless the numbers contradict it
 
     @property
     def given(self) -> dict[str, str]:

@@ -38,6 +38,19 @@ _KEYS = tuple(  # each begins with the rarest letter of what it looks for
 
 # ---- the patterns
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \x85 is a line end
+# JSON reads \frac, written with one backslash, as a form feed and "rac"; \beta, \right and \times fare no better, and
+# \nabla cannot be told from a line that begins with "abla". A backspace before a letter is nothing else, nor is a form
+# feed, but where a line begins and a page may end. Carriage return and tab have their own use, and are taken for it
+# but before what is left of common commands (of \to: between two things, for "o" is also a list's dot).
+ESCAPED = {"\b": r"\b", "\f": r"\f", "\r": r"\r", "\t": r"\t"}
+COMMAND = re.compile(
+    r"(?:\x08(?:ar|ecause|egin|eta|ig[lr]?|igcap|igcup|igg[lr]?|inom|m|mod|oldsymbol|ot|oxed|reve|ullet)"
+    r"|\x0c(?:box|lat|orall|rac|rak|rown)"
+    r"|\r(?:brace|ceil|floor|ho|ight|ightarrow|ightleftharpoons)"
+    r"|\t(?:ext(?:|bf|it|rm)(?=\{)|frac(?=\{)|herefore|heta|ilde|imes|riangle|riangleq"
+    r"|(?:(?<=\S\t)|(?<=\S \t))o(?= ?[\\0-9A-Z+∞-])))(?![A-Za-z])"
+)
+LATEX = re.compile(rf"({COMMAND.pattern}|\x08[A-Za-z]+|\x0c(?<=[^\n]\x0c)[A-Za-z]+)")
 # Zero width, byte order mark, soft hyphen, marks of writing direction, and tag letters, which hide orders to a model.
 # The joiners U+200C and U+200D are left alone: emoji and Persian are written with them.
 INVISIBLE = re.compile(
@@ -127,25 +140,36 @@ _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _HAN_DIGITS = "零一二三四五六七八九十"
 
 
-def texts_of(record: Record) -> Texts:
-    """Every text of a record with its role."""
+def texts_of(record: Record, seen: int = 0) -> Texts:
+    """Every text of a record with its role; seen: earlier exchanges that are left out, and with them the system
+    message."""
     texts = [
         ("question", record.question),
         ("thought", record.thought),
         ("answer", record.answer),
-        ("system", record.system),
+        ("system", "" if seen else record.system),
     ]
-    for turn in record.history:
+    for turn in record.history[seen:]:
         texts += [("question", turn.question), ("thought", turn.thought), ("answer", turn.answer)]
     return texts
 
 
-def review(record: Record) -> list[Finding]:
+def review_of(records: Iterable[Record]) -> Iterator[Finding]:
+    """What ``review`` finds in the records of one row, in each text once: of a dialogue, an exchange that was reviewed
+    as a record of its own is not looked at again in the history of the next."""
+    seen = 0
+    for record in records:
+        yield from review(record, seen)
+        seen = len(record.history) + 1
+
+
+def review(record: Record, seen: int = 0) -> list[Finding]:
     """What stands in a record's texts that should not be learned: one warning for each kind and role.
 
-    Personal data is shown by its first three characters alone. Raises nothing, whatever the texts hold.
+    seen: earlier exchanges that were reviewed already. Personal data is shown by its first three characters alone.
+    Raises nothing, whatever the texts hold.
     """
-    texts = texts_of(record)
+    texts = texts_of(record, seen)
     findings = [_warning(record, kind, role, found) for kind, role, found in places(texts, _suspects(texts))]
     for role, text in texts[1:3]:
         if end := _cut(text):
@@ -178,6 +202,8 @@ def _suspects(texts: Texts) -> list[str]:
     plain = whole.encode("latin-1", "replace").translate(_FOLD)
     words = plain if whole.isascii() else plain.translate(None, b"?")  # of a Chinese text little is left
     suspects = []
+    if b"\0" in plain or b"\r" in plain or b"\t" in plain:
+        suspects.append("latex_escape")
     if b"\0" in plain:
         suspects.append("control_character")
     if b"\r" in plain:
@@ -214,6 +240,10 @@ def shown_of(kind: str, role: str, text: str) -> list[str]:
         return []
     if kind == "thought_leak" and role != "thought":
         return []
+    if kind == "latex_escape":
+        return [ESCAPED[match[0][0]] + match[0][1:] for match in LATEX.finditer(text)]
+    if kind in ("control_character", "line_ends"):
+        text = LATEX.sub("", text)
     if kind == "html":
         text = CODE.sub("", text)
     return [match[0] for pattern in _PATTERNS[kind] for match in pattern.finditer(text)]

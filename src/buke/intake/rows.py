@@ -22,6 +22,7 @@ class Raw(NamedTuple):
     )
     value: Any  # a dict of fields; numbers are int or float, all else is text, list, dict, bool or None
     finding: Finding | None = None
+    rows: int = 1  # that it stands for: more than one where a fault hides where they begin
 
 
 @dataclass(slots=True)

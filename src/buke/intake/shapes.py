@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from buke.intake import dialogue
-from buke.intake.choices import Choice, choose, find_choice
+from buke.intake.choices import Choice, Counted, choose, find_choice
 from buke.intake.formats import DIALOGUES, Raw, find, normal
 from buke.intake.lesson import Exchange, lessons
 from buke.intake.mapping import MISSING, Expression, Options, parse, suggest
@@ -96,17 +96,20 @@ class Reading(NamedTuple):
     findings: list[Finding]
     shape: str = ""
     roles: Roles | None = None
+    counted: Counted = ""  # what its choice tells of where a file's choices count from
+    rows: int = 1  # of the file that it stands for: several where they cannot be told apart
 
 
 def records(raw: Raw, source: str, options: Options) -> Reading:
     """A row's records, and the findings against it."""
     value = raw.value
     if raw.finding or not isinstance(value, dict):
-        return Reading(source, (), [raw.finding] if raw.finding else [])
+        return Reading(source, (), [raw.finding] if raw.finding else [], rows=raw.rows)
     roles = recognise(tuple(value), options)
     if roles is None:
         return Reading(source, (), [_unknown(value, source)])
     findings: list[Finding] = []
+    counted: Counted = ""
     system = None if roles.system is None else _at(value, roles.system)
     if roles.turns:
         shape = roles.shape
@@ -115,10 +118,10 @@ def records(raw: Raw, source: str, options: Options) -> Reading:
             dialogue.tools_left_out(value, source, findings)
         system = system if own is None else own
     else:
-        made, shape = _plain(value, roles, source, findings)
+        made, shape, counted = _plain(value, roles, source, findings, options.first or 0)
     if not made:
-        return Reading(source, (), findings, shape, roles)
-    return Reading(source, lessons(made, system, source, options, findings), findings, shape, roles)
+        return Reading(source, (), findings, shape, roles, counted)
+    return Reading(source, lessons(made, system, source, options, findings), findings, shape, roles, counted)
 
 
 def ambiguities(roles: Roles, source: str) -> list[Finding]:
@@ -144,10 +147,11 @@ def _at(value: dict[str, Any], place: Place) -> Any:
 
 
 def _plain(
-    value: dict[str, Any], roles: Roles, source: str, findings: list[Finding]
-) -> tuple[list[Exchange], str]:  # fmt: skip
-    """(the exchanges, the shape) of a row whose fields hold the roles directly."""
+    value: dict[str, Any], roles: Roles, source: str, findings: list[Finding], first: int
+) -> tuple[list[Exchange], str, Counted]:  # fmt: skip
+    """(the exchanges, the shape, what its choice counts) of a row whose fields hold the roles directly."""
     shape = roles.shape
+    counted: Counted = ""
     question, thought, answer = _at(value, roles.question), _at(value, roles.thought), _at(value, roles.answer)
     if roles.more is not None and (more := value[roles.more]) is not None:
         if not isinstance(more, str):
@@ -157,12 +161,13 @@ def _plain(
     if roles.choice:
         own = None if answer is MISSING else answer
         before = len(findings)
-        chosen = choose(value, roles.choice, question, own, source, findings)
+        chosen = choose(value, roles.choice, question, own, source, findings, first)
+        counted = chosen.counted if chosen else ""
         if len(findings) > before:
-            return [], shape
+            return [], shape, counted
         if chosen:
             question, answer = chosen.question, chosen.answer
-            shape = "choices (from 0)" if chosen.counted else shape
+            shape = f"choices (from {first})" if counted else shape
         else:
             shape = "fields"
     elif shape == "question/answer" and isinstance(answer, str) and "####" in answer:
@@ -172,5 +177,5 @@ def _plain(
     history = value.get(roles.history) if roles.history else None
     if history and isinstance(history, list):
         earlier = dialogue.earlier(history, source, findings)
-        return [*earlier, Exchange(question, thought, answer)] if earlier else [], shape
-    return [Exchange(question, thought, answer)], shape
+        return [*earlier, Exchange(question, thought, answer)] if earlier else [], shape, counted
+    return [Exchange(question, thought, answer)], shape, counted

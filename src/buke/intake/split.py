@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from buke.intake.among import HEAD, Marks, common_shingles, held_out, near, number
+from buke.intake.among import HEAD, Marks, common_shingles, held_out, near
 from buke.intake.among import leaks as found_leaks
 from buke.intake.formats import find
 from buke.records import Finding, Record, Severity
@@ -28,7 +28,7 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     questions have smaller hashes. When the target grows, training records may become held out; an adapter trained
     before that has seen them, so compare it only on records that were held out then.
     """
-    mask = held_out([number(record.root) for record in records], share, least)
+    mask = held_out([record.root for record in records], share, least)
     parts: tuple[list[Record], list[Record]] = [], []
     for record, out in zip(records, mask.tolist(), strict=True):
         parts[out].append(record)

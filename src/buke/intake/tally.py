@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buke.intake.among import Marks
+from buke.intake.choices import Counting
 from buke.intake.language import language_of
-from buke.intake.review import review
+from buke.intake.mapping import Options
+from buke.intake.review import review_of
 from buke.intake.shapes import Reading, Roles, ambiguities
 from buke.records import Finding, Record, Severity
 
+SEVERAL = 1000  # different sets of fields that could play one role, told once each
 PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
 SAMPLES = 3
 TEXTS = ("question", "thought", "answer")
@@ -45,24 +48,40 @@ class Tally:
     marks: Marks = field(default_factory=Marks)
     samples: list[Record] = field(default_factory=list)
     roles: Roles | None = None  # of the first row that was recognised
+    ambiguous: dict[Roles, str] = field(default_factory=dict)  # where the first row stands that could be read otherwise
+    counting: Counting = field(default_factory=Counting)
 
     def row(self, reading: Reading, common: frozenset[str], quick: bool) -> None:
         """Count one row of a file and what it gave."""
-        self.rows += 1
-        self.shapes[reading.shape] += 1
+        self.rows += reading.rows
+        self.shapes[reading.shape] += reading.rows
         for finding in reading.findings:
             self.find(finding)
-        if reading.roles and self.roles is None:
-            self.roles = reading.roles
-            for finding in ambiguities(reading.roles, reading.source):
-                self.find(finding)
+        if roles := reading.roles:
+            self.roles = self.roles or roles
+            if roles.ambiguous:
+                self._ambiguous(roles, reading.source)
+        if reading.counted:
+            self.counting.see(reading.counted, reading.source)
         self.good += bool(reading.records)
+        for finding in () if quick else review_of(reading.records):
+            self.find(finding)
         for record in reading.records:
             self._record(record, common, quick)
 
-    def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
-        for finding in () if quick else review(record):
+    def _ambiguous(self, roles: Roles, source: str) -> None:
+        if len(self.ambiguous) < SEVERAL:
+            self.ambiguous.setdefault(roles, source)
+
+    def end(self, options: Options) -> None:
+        """Add, once for a file, what only all of its rows tell. Raises Refusal where it would be learned wrong."""
+        for roles, source in self.ambiguous.items():
+            for finding in ambiguities(roles, source):
+                self.find(finding)
+        for finding in self.counting.settle(options.first):
             self.find(finding)
+
+    def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
         self.without_thought += not record.thought
         self.languages[language_of(record.question)] += 1
         for name in TEXTS:
@@ -100,6 +119,9 @@ class Tally:
         self.marks.extend(other.marks)
         self.samples += other.samples[: SAMPLES - len(self.samples)]
         self.roles = self.roles or other.roles
+        for roles, source in other.ambiguous.items():
+            self._ambiguous(roles, source)
+        self.counting.add(other.counting)
 
     @property
     def shape(self) -> str:

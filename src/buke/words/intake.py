@@ -154,6 +154,35 @@ TEXTS = {
         'put quotes around the whole cell and write "" for a quote inside it',
         '用引号括住整个单元格，里面的引号写成 ""',
     ),
+    "bad_rows": (
+        "the quotes of this row do not close as they should; lines {first} to {last} were left out",
+        "这一行的引号没有正确配对；第 {first} 到 {last} 行已跳过",
+    ),
+    "bad_rows_hint": (
+        'close the quote that is opened in line {first}, and write "" for a quote inside a cell',
+        '请把第 {first} 行的引号补全；单元格里面的引号写成 ""',
+    ),
+    "unread_rows": (
+        "lines {first} to {last} were left out: the line before them was too long to be read, and may end inside quotes",
+        "第 {first} 到 {last} 行已跳过：之前那一行太长，读不了，它的引号可能没有闭合",
+    ),
+    "unread_rows_hint": ("delete or divide that line", "请删去或拆分那一行"),
+    "header_guessed": (
+        "the first line was taken for the names of the columns: {names}",
+        "首行被当作表头：{names}",
+    ),
+    "header_guessed_hint": (
+        "if it is a record, add a header line, or give column numbers: --question-field 1 …",
+        "如果它是一条记录，请加表头，或用列号指定：--question-field 1 …",
+    ),
+    "header_denied": (
+        "the first line was taken for a record, for numbers of columns were given: {names}",
+        "因为指定了列号，首行被当作一条记录：{names}",
+    ),
+    "header_denied_hint": (
+        "if it is a header line, give its names in place of numbers",
+        "如果它是表头，请用其中的名字代替列号",
+    ),
     "columns": ("{found} columns where the first row has {wanted}", "有 {found} 列，而首行有 {wanted} 列"),
     "columns_hint": ("put quotes around cells that hold the separator", "含分隔符的单元格请用引号括起来"),
     "too_many_columns": ("{found} columns; at most {most} can be read", "有 {found} 列，最多只能读 {most} 列"),
@@ -246,6 +275,11 @@ TEXTS = {
     "too_many_turns_hint": ("divide it into several dialogues", "请分成几段对话"),
     "bad_content": ("a turn holds something other than text", "对话里有文字以外的内容"),
     "bad_content_hint": ("images and other media cannot be learned here", "这里学不了图片等其他媒体"),
+    "second_thought": (
+        "turn {turn} has several thoughts, which differ: {names}; the first was taken",
+        "第 {turn} 轮有几个不同的思考：{names}；取了第一个",
+    ),
+    "second_thought_hint": ("leave only the right one in each turn", "每轮请只留正确的那一个"),
     "tools_ignored": ("the list of tools is not part of the prompt and was left out", "工具列表不属于提示，已略去"),
     "tools_ignored_hint": (
         "write into the system message what the model has to know",
@@ -265,8 +299,25 @@ TEXTS = {
         "无法确定答案 {answer!r} 指的是选项 {options} 中的哪一个",
     ),
     "bad_choice_hint": (
-        "write the letter of the option (numbers count from 0)",
-        "请写选项的字母（数字从 0 算起）",
+        "write the letter of the option (numbers count from {first})",
+        "请写选项的字母（数字从 {first} 算起）",
+    ),
+    "from_one": (
+        "{source}: the answer is the number of options, and no answer in the file is 0: they seem to count from 1, so "
+        "that each of them, counted from 0, would be the option after the right one",
+        "{source}：答案等于选项个数，而整个文件没有答案是 0：看来序号从 1 算起，若从 0 算，每个答案都会错成后一个选项",
+    ),
+    "from_one_hint": (
+        "say --choices-from 1 (or 0, where {source} alone is wrong), or write the letters of the options",
+        "请用 --choices-from 1（若只是 {source} 有误，则用 0），或写选项的字母",
+    ),
+    "never_zero": (
+        "none of the {count} answers is 0; they were taken as numbers of options counted from 0",
+        "{count} 个答案中没有 0；它们被当作从 0 算起的选项序号",
+    ),
+    "never_zero_hint": (
+        "look at a few records; if the numbers count from 1, say --choices-from 1",
+        "请抽看几条；如果数字从 1 算起，请用 --choices-from 1",
     ),
     # among records
     "duplicate": ("the same record as {first}; left out", "与 {first} 完全相同，已跳过"),
@@ -290,6 +341,14 @@ TEXTS = {
     "fix_no_folder_hint": ("name a file in a folder you may write to", "请指定可写文件夹里的文件"),
     "fix_unwritable": ("{path}: cannot be written: {why}", "{path}：写不了：{why}"),
     # in the texts of a record
+    "latex_escape": (
+        "control characters in the {role}, which may be LaTeX after a single backslash: {shown}",
+        "{role}里有控制字符，可能是 LaTeX 命令前只写了一个反斜杠：{shown}",
+    ),
+    "latex_escape_hint": (
+        "write two backslashes in JSON: \\\\frac; --fix restores the usual commands",
+        "JSON 里请写两个反斜杠：\\\\frac；--fix 可还原常用命令",
+    ),
     "control_character": ("control characters in the {role}: {shown}", "{role}里有控制字符：{shown}"),
     "control_character_hint": ("delete them; they are invisible and mean nothing", "请删去；它们看不见，也没有意义"),
     "invisible_character": ("invisible characters in the {role}: {shown}", "{role}里有看不见的字符：{shown}"),
@@ -379,9 +438,16 @@ TEXTS = {
         "请删去这条记录，除非它就是教模型拒绝这类指令",
     ),
     # mends, by the kind of the finding
+    "mended_latex_escape": (
+        "the backslash of LaTeX commands restored (texts: {texts})",
+        "已还原 LaTeX 命令的反斜杠（{texts} 处文字）",
+    ),
     "mended_line_ends": ("line ends written as \\n (texts: {texts})", "换行统一为 \\n（{texts} 处文字）"),
     "mended_mojibake": ("read again as UTF-8 (texts: {texts})", "按 UTF-8 重新解读（{texts} 处文字）"),
-    "mended_control_character": ("control characters deleted (texts: {texts})", "已删去控制字符（{texts} 处文字）"),
+    "mended_control_character": (
+        "control characters deleted, or written as \\n where they end a page (texts: {texts})",
+        "已删去控制字符，分页符改为 \\n（{texts} 处文字）",
+    ),
     "mended_invisible_character": (
         "invisible characters deleted (texts: {texts})",
         "已删去看不见的字符（{texts} 处文字）",
