@@ -51,7 +51,7 @@ class Turn:
 class Record:
     """One lesson: a question, the thought that leads from it, and the answer. Text is exactly the user's."""
 
-    id: str  # content_id of question, thought and answer, and of the history where there is one
+    id: str  # content_id of question, thought and answer, and of history and system message where there are any
     question: str
     thought: str
     answer: str
@@ -64,13 +64,10 @@ class Record:
         cls, question: str, thought: str, answer: str, source: str, system: str = "", history: tuple[Turn, ...] = ()
     ) -> Record:
         """A record with its id computed."""
-        earlier = [text for turn in history for text in (turn.question, turn.thought, turn.answer)]
-        return cls(content_id(question, thought, answer, *earlier), question, thought, answer, source, system, history)
-
-    @property
-    def root(self) -> str:
-        """The first question of its dialogue: all records of a dialogue stand on the same side of the split."""
-        return self.history[0].question if self.history else self.question
+        more = [text for turn in history for text in (turn.question, turn.thought, turn.answer)]
+        if system:  # one text more beside threes of them, so that it is taken for no other
+            more.append(system)
+        return cls(content_id(question, thought, answer, *more), question, thought, answer, source, system, history)
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Record:
@@ -80,11 +77,11 @@ class Record:
 
 def content_id(*parts: str) -> str:
     """Sixteen hex digits of SHA-256 over the parts, each preceded by its length in bytes (lone surrogates kept)."""
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:16]
+        pieces += (len(data).to_bytes(8, "little"), data)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()[:16]  # one call: an update for each costs more than the joining
 
 
 @dataclass(frozen=True, slots=True)
