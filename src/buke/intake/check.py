@@ -53,6 +53,7 @@ class Checked(NamedTuple):
     starts: list[int]  # for each file the index of its first record in the tally; the number of records at the end
     kept: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which good records are left after duplicates
     out: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which are held out
+    leaking: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which would give one of those away, and are not learned
 
     def source(self, index: int) -> str:
         """``file:line`` of a good record."""
@@ -67,13 +68,15 @@ def check(
     held_out: float | Sequence[Path] = 0.05,
     least: int = 20,
     quick: bool = False,
+    mix: bool = True,
     processes: int = min(MOST, os.cpu_count() or 1),
     told: Told = lambda done, of: None,
 ) -> Checked:
     """Read files once and find all that would spoil a run.
 
     held_out: the share to hold out, or files that are held out. quick: leave out what lies
-    inside texts and near-duplicates, which takes more than half of the time.
+    inside texts and near-duplicates, which takes more than half of the time. mix: whether records with and without a
+    thought may come together; where not, and they do, that is found.
     Raises Refusal where a path does not exist or cannot be read.
     """
     apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
@@ -94,8 +97,11 @@ def check(
     if isinstance(held_out, (int, float)):
         roots = np.frombuffer(whole.marks.roots, np.uint64)
         out[kept] = among.held_out(roots[kept], held_out, least)
-    checked = Checked(infos, whole, starts, kept, out)
+    checked = Checked(infos, whole, starts, kept, out, np.zeros(len(kept), bool))
     _pairs(checked, twice)
+    if not mix:
+        for part in (np.arange(len(kept)) < border, np.arange(len(kept)) >= border):
+            _mixed(checked, kept & part)
     return checked
 
 
@@ -222,12 +228,21 @@ def _pairs(checked: Checked, twice: among.Pairs) -> None:
     tally, kept = checked.tally, checked.kept
     near = among.near(tally.marks)
     leaks = among.leaks(tally.marks, near, checked.out)
-    leaking = set(leaks[:, 0].tolist())
+    checked.leaking[leaks[:, 0]] = True
     for kind, pairs in (
         ("duplicate", twice.tolist()),
         ("other_answer", [pair for pair in among.contradictions(tally.marks).tolist() if kept[pair[0]]]),
         ("leak", [pair for pair in leaks.tolist() if kept[pair[0]]]),
-        ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and pair[0] not in leaking]),
+        ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and not checked.leaking[pair[0]]]),
     ):
         for late, first in pairs:
             tally.find(find(checked.source(late), kind, Severity.WARNING, first=checked.source(first)))
+
+
+def _mixed(checked: Checked, part: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    """Find records with and without a thought that come together in one part, which a run refuses. See ``settle``."""
+    empty = part & (np.frombuffer(checked.tally.characters["thought"], np.uint32) == 0)
+    without, count = int(empty.sum()), int(part.sum())
+    if 0 < without < count:
+        for index in np.flatnonzero(empty).tolist():
+            checked.tally.find(find(checked.source(index), "mixed", without=without, all=count))
