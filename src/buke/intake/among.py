@@ -35,6 +35,7 @@ TEXT = 2000  # characters of a question that are compared: half of them at its b
 LONG = 500  # characters from which a question's ends have to be alike for themselves
 END, HAN_END = 120, 60  # characters of an end: about a question
 PIECE = 500  # characters normalised at a time, since Python orders long runs of accents in quadratic time
+_EASTERN = re.compile("[\u2e80-\U0010ffff]")
 _NUMBER = re.compile(r"\d+")
 _nfkc, _is_nfkc = partial(unicodedata.normalize, "NFKC"), partial(unicodedata.is_normalized, "NFKC")
 
@@ -74,8 +75,12 @@ def shingles(folded: str) -> set[str]:
     return _runs(folded)
 
 
+def _is_eastern(text: str) -> bool:
+    return not text.isascii() and _EASTERN.search(text) is not None
+
+
 def _runs(text: str) -> set[str]:
-    size = SHINGLE if max(text, default="") < "\u2e80" else HAN_SHINGLE
+    size = HAN_SHINGLE if _is_eastern(text) else SHINGLE
     return {text[i : i + size] for i in range(len(text) - size + 1)}
 
 
@@ -200,7 +205,7 @@ def _signature(folded: str, common: frozenset[str]) -> Iterable[int]:
     whole = _minhash(found)
     if len(folded) <= LONG:
         return [value & 0xFFFF for value in whole]
-    end = END if max(folded) < "\u2e80" else HAN_END
+    end = HAN_END if _is_eastern(folded) else END
     ends = zip(whole, _minhash(_runs(folded[:end])), _minhash(_runs(folded[-end:])), strict=True)
     return [(value + 3 * first + 7 * last) & 0xFFFF for value, first, last in ends]
 

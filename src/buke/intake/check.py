@@ -74,9 +74,8 @@ def check(
 ) -> Checked:
     """Read files once and find all that would spoil a run.
 
-    held_out: the share to hold out, or files that are held out. quick: leave out what lies
-    inside texts and near-duplicates, which takes more than half of the time. mix: whether records with and without a
-    thought may come together; where not, and they do, that is found.
+    held_out: the share to hold out, or files that are held out. quick: leave out texts and near-duplicates, which
+    take most of the time. mix: whether records with and without a thought may come together.
     Raises Refusal where a path does not exist or cannot be read.
     """
     apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
@@ -100,8 +99,7 @@ def check(
     checked = Checked(infos, whole, starts, kept, out, np.zeros(len(kept), bool))
     _pairs(checked, twice)
     if not mix:
-        for part in (np.arange(len(kept)) < border, np.arange(len(kept)) >= border):
-            _mixed(checked, kept & part)
+        _mixed(checked, border)
     return checked
 
 
@@ -239,10 +237,15 @@ def _pairs(checked: Checked, twice: among.Pairs) -> None:
             tally.find(find(checked.source(late), kind, Severity.WARNING, first=checked.source(first)))
 
 
-def _mixed(checked: Checked, part: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-    """Find records with and without a thought that come together in one part, which a run refuses. See ``settle``."""
-    empty = part & (np.frombuffer(checked.tally.characters["thought"], np.uint32) == 0)
-    without, count = int(empty.sum()), int(part.sum())
-    if 0 < without < count:
-        for index in np.flatnonzero(empty).tolist():
-            checked.tally.find(find(checked.source(index), "mixed", without=without, all=count))
+def _mixed(checked: Checked, border: int) -> None:
+    """Find records with and without a thought that come together, which a run refuses. See ``settle``.
+
+    border: index from which on records are of the files held out; those are looked at for themselves.
+    """
+    empty = np.frombuffer(checked.tally.characters["thought"], np.uint32) == 0
+    for first, end in ((0, border), (border, len(empty))):
+        part = first + np.flatnonzero(checked.kept[first:end])
+        without = part[empty[part]].tolist()
+        if 0 < len(without) < len(part):
+            for index in without:
+                checked.tally.find(find(checked.source(index), "mixed", without=len(without), all=len(part)))
