@@ -94,8 +94,7 @@ def check(
     twice = among.duplicates(whole.marks, border)
     kept[twice[:, 0]] = False
     if isinstance(held_out, (int, float)):
-        roots = np.frombuffer(whole.marks.roots, np.uint64)
-        out[kept] = among.held_out(roots[kept], held_out, least)
+        out[kept] = among.held_out(np.frombuffer(whole.marks.roots, np.uint64)[kept], held_out, least)
     checked = Checked(infos, whole, starts, kept, out, np.zeros(len(kept), bool))
     _pairs(checked, twice)
     if not mix:
