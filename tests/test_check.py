@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +21,7 @@ import pytest
 from buke import intake
 from buke.cli import run
 from buke.intake import Options, check
-from buke.records import Severity
+from buke.records import Record, Severity
 from buke.words import Refusal
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -329,3 +333,164 @@ def test_a_long_dialogue_takes_time_as_it_is_long(tmp_path: Path, where: str) ->
     began = time.process_time()
     assert len(check([path], Options(), quick=True, processes=1).tally.marks) == 400
     assert time.process_time() - began < 3
+
+
+def dialogue(*turns: tuple[str, str]) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[i], "content": turn[i]} for turn in turns for i in range(2)]}
+
+
+FIRST, NO_THOUGHT = ("What is fever?", "<think>\nhm\n</think>\n\nHeat."), ("Thank you.", "You are welcome.")
+
+
+def test_the_headline_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [dialogue(FIRST, ("And now?", FIRST[1]), NO_THOUGHT), "{broken", *rows(2), rows(1)[0]]
+    path = write(tmp_path / "d.jsonl", lines)
+    _, found = as_json(capsys, str(path))
+    assert (found["read"], found["kept"], found["left_out"]) == (5, 4, 3)
+    assert found["left_out_of"] == {"rows": 1, "turns": 1, "duplicates": 1}
+    run(["check", str(path)])
+    assert " ".join(capsys.readouterr().out.split("\n\n")[0].split()) == (
+        "4 good records: 4 to learn from. Rows read: 5, left out: 1, turns of dialogues left out: 1, records in the "
+        "other rows: 5, duplicates left out: 1."
+    )
+
+
+def test_what_is_held_out_is_not_counted_as_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lengths(_: object, records: Iterable[Record]) -> Iterator[SimpleNamespace]:
+        for record in records:
+            yield SimpleNamespace(prompt=9, thought=5, learned=len(record.thought), all=9 + len(record.thought))
+
+    module = sys.modules["buke.cli.check"]
+    monkeypatch.setattr(module.hub, "resolve", lambda name, say: Path(name))
+    monkeypatch.setattr(module.prompt, "load", lambda folder, **given: None)
+    monkeypatch.setattr(module.prompt, "lengths", lengths)
+    path = write(tmp_path / "d.jsonl", rows(40))
+    _, found = as_json(capsys, str(path), "--model", "embedded")
+    assert found["held_out"] == {"train": 36, "held_out": 4}
+    tokens = found["tokens"]
+    assert (tokens["end_learned"], tokens["end_scored"]) == ([36, 36], [4, 4])
+    assert 0 < tokens["scored"] < tokens["learned"] < tokens["all"]
+    _, alone = as_json(capsys, str(path), "--model", "embedded", "--held-out", "0")
+    assert alone["tokens"]["learned"] == tokens["learned"] + tokens["scored"]
+
+
+def test_the_next_command_takes_the_same_data_under_the_same_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BUKE_COMMAND", raising=False)
+    for name, seed in (("my train.jsonl", 0), ("held.jsonl", 1)):
+        write(tmp_path / name, [{"frage": row["Question"], "b": row["Response"]} for row in rows(12, seed)])
+    given = ["--map", "question=frage", "answer={b}!", "--without-thought", "empty", "--held-out-file", "held.jsonl"]
+    assert run(["check", "my train.jsonl", *given, "--quick", "--system=-x"]) == 0
+    typed = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert typed[:5] == ["buke", "check", "my train.jsonl", "--model", "MODEL"]
+    assert sorted(typed[5:]) == sorted([*given, "--system=-x", "--quick"])
+    assert as_json(capsys, *typed[2:3], *typed[5:])[1]["given"]["data"] == ["my train.jsonl"]
+
+
+def test_check_refuses_a_mix_of_thoughts_as_train_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = rows(4)
+    lines[1]["Complex_CoT"] = ""
+    path, held = write(tmp_path / "d.jsonl", lines), write(tmp_path / "h.jsonl", [lines[1] | {"Question": "Else?"}])
+    code, found = as_json(capsys, str(path), "--without-thought", "empty")
+    assert (code, kinds(found)["mixed"]) == (2, (1, [2]))
+    assert "1 of 4 records have no thought" in found["findings"][0]["message"]
+    code, found = as_json(capsys, str(path), "--without-thought", "mix")
+    assert (code, "mixed" in kinds(found)) == (0, False)
+    run(["check", str(path), "--without-thought", "empty"])
+    assert capsys.readouterr().out.splitlines()[-1].endswith("--without-thought mix")
+    write(path, rows(3))  # each file for itself, as in train
+    assert as_json(capsys, str(path), "--without-thought", "empty", "--held-out-file", str(held))[0] == 0
+
+
+def fixed(path: Path, *flags: str) -> tuple[int, list[dict[str, Any]], list[dict[str, Any]]]:
+    """(exit code, the lines of the mended copy, the changes)."""
+    out = path.with_name(f"{path.stem}-out.jsonl")
+    code = run(["check", str(path), "--fix", str(out), *flags])
+    files = (out, out.with_name(f"{out.stem}.changes.jsonl"))
+    texts = [file.read_text(encoding="utf-8") if file.exists() else "" for file in files]
+    lines, changes = ([json.loads(line) for line in text.splitlines()] for text in texts)
+    return code, lines, changes
+
+
+def test_a_file_that_breaks_off_is_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows(500)).encode(), mtime=0)
+    path = tmp_path / "d.jsonl.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    code, lines, changes = fixed(path)
+    assert (code, 0 < len(lines) < 500) == (0, True)
+    assert changes == [
+        {"source": f"{path}:{len(lines) + 1}", "change": "left_out", "why": "cut_archive",
+         "what": "the compressed file breaks off here"}
+    ]  # fmt: skip
+    out, err = capsys.readouterr()
+    assert "could not be read whole, so that records are missing: 1;" in err
+    assert (out.startswith("All"), "Not read whole:" in " ".join(out.split())) == (False, True)
+
+
+def test_nothing_is_written_where_nothing_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "d.json"
+    path.write_text('[{"question": "q", "cot": "t", "answer": "a"},\n{"question": "x" "cot": 1}]', encoding="utf-8")
+    assert fixed(path)[0] == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
+    assert "not written, for no record is good" in capsys.readouterr().err
+
+
+def test_a_dialogue_of_which_any_turn_is_learned_is_copied_whole(tmp_path: Path) -> None:
+    line = dialogue(FIRST, NO_THOUGHT)
+    path = write(tmp_path / "d.jsonl", [line])
+    assert fixed(path) == (0, [line], [])
+    assert fixed(write(tmp_path / "e.jsonl", [line]), "--turns", "last")[1] == []
+
+
+def test_other_fields_are_kept_or_listed_once(tmp_path: Path) -> None:
+    more = {"id": "case-17", "source": "A", "difficulty": 3}
+    gsm = {"question": "3 and 4?", "answer": "3+4=<<3+4=7>>7.\n#### 7"} | more
+    path = write(tmp_path / "d.jsonl", [gsm, gsm | {"question": "4 and 3?", "answer_idx": "B"}])
+    code, lines, changes = fixed(path)
+    assert code == 0
+    assert [{name: line[name] for name in more} for line in lines] == [more, more]
+    assert lines[0]["Complex_CoT"] == "3+4=7."
+    assert [(one["source"][-1], one["change"], one["why"]) for one in changes] == [
+        ("1", "rewritten", "gsm8k"), ("1", "rewritten", "calculator"),
+    ]  # fmt: skip
+    assert lines[1]["answer_idx"] == "B"  # without options it is no choice
+    turns = dialogue(FIRST)
+    turns["messages"][0]["name"] = "Anna"
+    clash = rows(1)[0] | {"prompt": "another question"}
+    _, lines, changes = fixed(write(tmp_path / "e.jsonl", [turns | {"tools": [1]}, clash, clash | {"Response": "x y"}]))
+    assert lines[0]["tools"] == [1]
+    assert [one["what"] for one in changes if one["why"] == "field"] == [
+        "the field 'name' left out of the copy", "the field 'prompt' left out of the copy",
+    ]  # fmt: skip
+
+
+def test_changes_to_standard_input_are_named_so(tmp_path: Path) -> None:
+    text = write(tmp_path / "d.jsonl", [*rows(2), rows(1)[0], "{"]).read_bytes()
+    command = [sys.executable, "-m", "buke", "check", "-", "--json", "--fix", str(tmp_path / "out.jsonl")]
+    env = os.environ | {"PYTHONPATH": str(SRC), "LANG": "C.UTF-8"}
+    assert subprocess.run(command, input=text, capture_output=True, env=env, check=False).returncode == 0
+    changes = [json.loads(line) for line in (tmp_path / "out.changes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [one["source"] for one in changes] == ["stdin:3", "stdin:4"]
+    assert changes[0]["what"] == "the same record as stdin:1; left out"
+
+
+def test_a_mended_copy_does_not_go_among_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "fold").mkdir()
+    write(tmp_path / "fold" / "a.jsonl", rows(3))
+    assert run(["check", str(tmp_path / "fold"), "--fix", str(tmp_path / "fold" / "good.jsonl")]) == 2
+    assert "which was given as data" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "fold").iterdir()] == ["a.jsonl"]
+    assert run(["check", str(tmp_path / "fold"), "--fix", str(tmp_path / "good.jsonl")]) == 0
+
+
+def test_records_under_two_system_messages_are_no_duplicates(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "d.jsonl", [rows(1)[0] | {"system": text} for text in ("Be brief.", "Be kind.", "Be kind.")]
+    )
+    assert check([path], Options()).kept.tolist() == [True, True, False]
+    assert len(intake.read([path]).records) == len(fixed(path)[1]) == 2

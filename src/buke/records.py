@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 OPEN, CLOSE = "<think>", "</think>"  # what stands around a thought, in the user's files and for the model
@@ -69,7 +70,7 @@ class Turn(_Hashed):
 class Record:
     """One lesson: a question, the thought that leads from it, and the answer. Text is exactly the user's."""
 
-    id: str  # content_id of question, thought and answer, and of the hashes of the history where there is one
+    id: str  # content_id of question, thought and answer, and of history and system message where there are any
     question: str
     thought: str
     answer: str
@@ -82,13 +83,10 @@ class Record:
         cls, question: str, thought: str, answer: str, source: str, system: str = "", history: tuple[Turn, ...] = ()
     ) -> Record:
         """A record with its id computed."""
-        earlier = [turn.hashes[2] for turn in history]
-        return cls(content_id(question, thought, answer, *earlier), question, thought, answer, source, system, history)
-
-    @property
-    def root(self) -> int:
-        """The number of the first question of its dialogue, whose records stand on the same side of the split."""
-        return self.history[0].hashes[0] if self.history else number(self.question)
+        more = [turn.hashes[2] for turn in history]
+        if system:
+            more.append(f"system {same_again(system)}")  # not to be taken for a turn
+        return cls(content_id(question, thought, answer, *more), question, thought, answer, source, system, history)
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Record:
@@ -103,11 +101,14 @@ def number(text: str) -> int:
 
 def content_id(*parts: str) -> str:
     """Sixteen hex digits of SHA-256 over the parts, each preceded by its length in bytes (lone surrogates kept)."""
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:16]
+        pieces += (len(data).to_bytes(8, "little"), data)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()[:16]  # one call: an update for each costs more than the joining
+
+
+same_again = lru_cache(maxsize=1)(content_id)  # a system message is that of a whole dialogue, or of a whole file
 
 
 @dataclass(frozen=True, slots=True)

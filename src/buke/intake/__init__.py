@@ -18,7 +18,7 @@ from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near
 from buke.intake.check import check, mapping, readings_of
 from buke.intake.choices import Counting
 from buke.intake.files import FileInfo, check_given
-from buke.intake.fix import check_free, fix
+from buke.intake.fix import Fixed, check_free, fix
 from buke.intake.folders import files_of
 from buke.intake.formats import Content, find, open_content
 from buke.intake.mapping import Fields, Options
@@ -31,8 +31,8 @@ from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
 __all__ = [
-    "Fields", "FileInfo", "Intake", "Options", "check", "check_free", "files_of", "fix", "leaks", "options_of", "read",
-    "readings_of", "settle", "split",
+    "Fields", "FileInfo", "Fixed", "Intake", "Options", "check", "check_free", "files_of", "fix", "leaks", "options_of",
+    "read", "readings_of", "settle", "split",
 ]  # fmt: skip
 
 SHOWN = 20  # findings listed in a refusal

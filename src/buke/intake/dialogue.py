@@ -127,6 +127,16 @@ def _warn_of_second_thoughts(turns: list[list[tuple[str, Any]]], source: str, fi
                 return
 
 
+def other_fields(turns: list[dict[str, Any]]) -> list[str]:
+    """What the turns of a dialogue hold beside what is read of them, by name."""
+    found: dict[str, None] = {}
+    for turn in turns:
+        names = _names(turn)
+        used = {names.speaker, names.content, *names.thoughts, *names.calls}
+        found |= {key: None for key, value in turn.items() if key not in used and value not in (None, "")}
+    return list(found)
+
+
 def earlier(history: list[Any], source: str, findings: list[Finding]) -> list[Exchange]:
     """Alpaca's earlier turns: a list of [question, answer]."""
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in history):

@@ -39,6 +39,7 @@ class Tally:
 
     rows: int = 0
     good: int = 0  # rows that gave records
+    turns: int = 0  # of dialogues that gave records, left out for themselves
     without_thought: int = 0  # good records
     shapes: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
@@ -63,7 +64,10 @@ class Tally:
                 self._ambiguous(roles, reading.source)
         if reading.counted:
             self.counting.see(reading.counted, reading.source)
-        self.good += bool(reading.records)
+        if reading.records:
+            self.good += 1
+            if reading.findings:
+                self.turns += sum(finding.severity is Severity.ERROR for finding in reading.findings)
         for finding in () if quick else review_of(reading.records):
             self.find(finding)
         for record in reading.records:
@@ -84,8 +88,9 @@ class Tally:
     def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
         self.without_thought += not record.thought
         self.languages[language_of(record.question)] += 1
-        for name in TEXTS:
-            self.characters[name].append(len(getattr(record, name)))
+        self.characters["question"].append(len(record.question))
+        self.characters["thought"].append(len(record.thought))
+        self.characters["answer"].append(len(record.answer))
         self.lines.append(int(record.source.rpartition(":")[2]))
         self.marks.add(record, common, near=not quick)
         if len(self.samples) < SAMPLES:
@@ -104,6 +109,7 @@ class Tally:
         """Count what another has counted behind this."""
         self.rows += other.rows
         self.good += other.good
+        self.turns += other.turns
         self.without_thought += other.without_thought
         self.shapes += other.shapes
         self.languages += other.languages

@@ -337,6 +337,17 @@ TEXTS = {
     # a mended copy
     "fix_exists": ("{path}: exists already", "{path}：已经存在"),
     "fix_exists_hint": ("name another file; nothing is overwritten", "请换一个文件名；不会覆盖已有文件"),
+    "fix_inside": (
+        "{path}: lies inside {folder}, which was given as data, and would be read as data the next time",
+        "{path}：在作为数据给出的 {folder} 里，下次会被当作数据读入",
+    ),
+    "fix_inside_hint": ("name a file outside of that folder", "请指定该文件夹之外的文件"),
+    "rewritten": ("read as {shape} and written as {into}", "读作 {shape}，写作 {into}"),
+    "rewritten_calculator": (
+        "the calculator's notes <<…>> inside the thoughts left out",
+        "略去思考中的计算器标注 <<…>>",
+    ),
+    "field_left_out": ("the field {name!r} left out of the copy", "副本略去字段 {name!r}"),
     "fix_no_folder": ("{path}: there is no such folder", "{path}：没有这个文件夹"),
     "fix_no_folder_hint": ("name a file in a folder you may write to", "请指定可写文件夹里的文件"),
     "fix_unwritable": ("{path}: cannot be written: {why}", "{path}：写不了：{why}"),

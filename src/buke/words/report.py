@@ -76,6 +76,10 @@ TEXTS = {
         "In the others the model is not taught to stop.",
         "其余记录没有教模型何时停下。",
     ),
+    "end_scored": (
+        "Tokens scored in the held-out records: {n}; the end token in {part} of {whole} of them.",
+        "留出记录中参与评分的 token：{n} 个；{whole} 条中有 {part} 条含结束符。",
+    ),
     "tokens_learned": ("tokens learned, of {all} in the data", "学习的 token（数据共 {all}）"),
     "tokens_median": ("tokens in the median record", "记录长度中位数（token）"),
     "tokens_longest": ("tokens in the longest", "最长记录（token）"),
@@ -257,21 +261,26 @@ TEXTS = {
         "Made from the data by buke {version}. This page loads nothing from the network.",
         "由 buke {version} 根据数据生成。本页不从网络加载任何内容。",
     ),
-    "kept_some": (
-        "{kept} of {read} records can be learned from; left out: {left_out}.",
-        "{read} 条记录中有 {kept} 条可以学习，跳过 {left_out} 条。",
+    "good_all": ("All {kept} records are good: {parts}.", "{kept} 条记录全部可用：{parts}。"),
+    "good_some": ("{kept} good records: {parts}.", "可用记录 {kept} 条：{parts}。"),
+    "good_none": ("There is no good record yet.", "暂时没有可用的记录。"),
+    "part_train": ("{n} to learn from", "{n} 条用于学习"),
+    "part_held_out": ("{n} held out for scoring", "{n} 条留出用于评分"),
+    "part_leaks": (
+        "{n} in neither part because they give a held-out question away",
+        "{n} 条会透露留出的问题，两边都不用",
     ),
-    "kept_all": (
-        "Every record can be learned from: {kept} of {read}.",
-        "全部记录都可以学习：{read} 条中的 {kept} 条。",
-    ),
-    "kept_none": (
-        "None of the records can be learned from yet: {left_out} of {read} are left out.",
-        "暂时没有可以学习的记录：{read} 条中跳过 {left_out} 条。",
-    ),
+    "clause": (", ", "，"),
+    "sentence": ("{said}.", "{said}。"),
+    "rows_read": ("Rows read: {n}", "读取 {n} 行"),
+    "rows_out": ("left out: {n}", "跳过 {n} 行"),
+    "turns_out": ("turns of dialogues left out: {n}", "对话中跳过 {n} 轮"),
+    "rows_gave": ("records in the other rows: {n}", "其余各行共有记录 {n} 条"),
+    "duplicates_out": ("duplicates left out: {n}", "跳过重复的 {n} 条"),
+    "not_whole": ("Not read whole: {names}.", "未能完整读取：{names}。"),
     "read_none": ("No record was found.", "没有找到任何记录。"),
     "comma": (", ", "、"),
-    "figure_kept": ("can be learned from", "可以学习"),
+    "figure_train": ("to learn from", "用于学习"),
     "figure_left_out": ("left out", "跳过"),
     "figure_warnings": ("warnings", "提醒"),
     "figure_recommended": ("recommended length, in tokens", "建议长度（token）"),
@@ -286,7 +295,11 @@ TEXTS = {
         "see how long the records are for your model{or_mend}:",
         "看看这些记录对你的模型来说有多长{or_mend}：",
     ),
-    "next_train": ("train on the {n} good records{or_mend}:", "用 {n} 条可用记录训练{or_mend}："),
+    "next_train": ("train on {n} records{or_mend}:", "用 {n} 条记录训练{or_mend}："),
+    "next_mix": (
+        "train records with and without a thought side by side, if that is meant:",
+        "如果本意就是把有思考和没有思考的记录一起训练：",
+    ),
     # findings
     "findings_title": ("What is wrong, and how to mend it", "问题与改法"),
     "findings_lead": (
@@ -295,7 +308,7 @@ TEXTS = {
         "每一处都写明文件和行号。有错误的记录会跳过，改好后才会使用；有提醒的记录照常保留。",
     ),
     "findings_none": ("Nothing that would spoil a run was found.", "没有发现会影响训练的问题。"),
-    "errors": ("Errors: these are left out", "错误：已跳过"),
+    "errors": ("Errors: these are left out, or stop a run", "错误：已跳过，或会使训练停下"),
     "warned": ("Warnings: these are kept, but look at them", "提醒：已保留，但请看一看"),
     "times": ("{n} × {message}", "{n} 处：{message}"),
     "where": ("where: {places}", "位置：{places}"),
@@ -313,10 +326,6 @@ TEXTS = {
     "rows_n": ("rows: {n}", "{n} 行"),
     "languages": ("Languages of the records: {counts}.", "记录的语言：{counts}。"),
     "without_thought": ("Records without a thought: {n}.", "没有思考过程的记录：{n} 条。"),
-    "split": (
-        "Of the good records, {train} are to learn from and {held_out} are held out for scoring.",
-        "可用记录中，{train} 条用于学习，{held_out} 条留出用于评分。",
-    ),
     "role_question": ("question", "问题"),
     "role_thought": ("thought", "思考"),
     "role_answer": ("answer", "回答"),
@@ -343,10 +352,10 @@ TEXTS = {
     "median": ("median", "中位数"),
     "longest": ("longest", "最长"),
     "in_tokens": (
-        "In tokens of {model}: median {median}, 95 % up to {p95}, longest {longest}; {all} in all, {learned} of them "
-        "learned. Records by length:",
-        "以 {model} 的 token 计：中位数 {median}，95% 不超过 {p95}，最长 {longest}；共 {all} 个，其中学习 {learned} 个。"
-        "各长度的记录数：",
+        "In tokens of {model}: median {median}, 95 % up to {p95}, longest {longest}; {all} in all good records, "
+        "{learned} of them learned. Records by length:",
+        "以 {model} 的 token 计：中位数 {median}，95% 不超过 {p95}，最长 {longest}；可用记录共 {all} 个，"
+        "其中学习 {learned} 个。各长度的记录数：",
     ),
     "tokens": ("In tokens of {model}", "以 {model} 的 token 计"),
     "tokens_p95": ("tokens: 95 % of the records are no longer", "95% 的记录不超过（token）"),
