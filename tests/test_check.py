@@ -13,16 +13,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from buke import intake
 from buke.cli import run
-from buke.intake import Options, check
-from buke.records import Record, Severity
-from buke.words import Refusal
+from buke.intake import Options, check, tally
+from buke.prompt.proof import Lengths
+from buke.records import Finding, Record, Severity
+from buke.words import Refusal, catalogue
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -359,9 +359,9 @@ def test_the_headline_adds_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_what_is_held_out_is_not_counted_as_learned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lengths(_: object, records: Iterable[Record]) -> Iterator[SimpleNamespace]:
+    def lengths(_: object, records: Iterable[Record]) -> Iterator[Lengths]:
         for record in records:
-            yield SimpleNamespace(prompt=9, thought=5, learned=len(record.thought), all=9 + len(record.thought))
+            yield Lengths(record.source, 9, 5, 0, len(record.thought), 9 + len(record.thought))
 
     module = sys.modules["buke.cli.check"]
     monkeypatch.setattr(module.hub, "resolve", lambda name, say: Path(name))
@@ -494,3 +494,82 @@ def test_records_under_two_system_messages_are_no_duplicates(tmp_path: Path) -> 
     )
     assert check([path], Options()).kept.tolist() == [True, True, False]
     assert len(intake.read([path]).records) == len(fixed(path)[1]) == 2
+
+
+def twins(path: Path) -> Path:
+    """Two questions, each with two answers; two types that are no text; two records with HTML, unlike."""
+    lines: list[Any] = [{"question": q, "thought": f"so {a}", "answer": a}
+                        for q, a in (("Which?", "x"), ("How?", "y"), ("Which?", "z"), ("How?", "w"))]  # fmt: skip
+    lines += [{"question": 5, "thought": "t", "answer": "a"}, {"question": "b", "thought": "t", "answer": ["a"]}]
+    lines += [{"question": "H<sub>2</sub>O?", "thought": "t", "answer": "a"}]
+    lines += [{"question": "c?", "thought": "t", "answer": "10<sup>3</sup>"}]
+    return write(path, lines)
+
+
+def test_places_that_differ_have_a_headline_that_holds_for_all_and_each_its_own_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = twins(Path("d.jsonl"))
+    _, found = as_json(capsys, str(path), "--held-out", "0")
+    by_kind = {one["kind"]: one for one in found["findings"]}
+    assert by_kind["other_answer"]["message"] == "the question of an earlier record with another answer"
+    assert by_kind["other_answer"]["details"] == [
+        "the question of d.jsonl:1 with another answer", "the question of d.jsonl:2 with another answer",
+    ]  # fmt: skip
+    assert by_kind["wrong_type"]["message"] == "a part of the record is not text"
+    assert by_kind["wrong_type"]["details"] == [
+        "the question is a number, not text", "the answer is a list, not text",
+    ]  # fmt: skip
+    assert by_kind["html"]["message"] == "HTML is left over"
+    assert run(["check", str(path), "--held-out", "0", "--report", "page"]) == 0
+    said, page = capsys.readouterr().out, Path("page/report.html").read_text(encoding="utf-8")
+    assert "d.jsonl:4: the question of d.jsonl:2 with another answer" in said
+    assert "<code>d.jsonl:4</code> the question of d.jsonl:2 with another answer" in page
+
+
+def test_places_that_are_alike_keep_their_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "d.jsonl", [{"question": n, "thought": "t", "answer": "a"} for n in range(3)])
+    _, found = as_json(capsys, str(path))
+    (one,) = found["findings"]
+    assert (one["count"], one["message"], one["details"]) == (3, "the question is a number, not text", [])
+
+
+@pytest.mark.parametrize("border", [1, 2, 3])
+def test_details_do_not_depend_on_where_a_file_is_cut(border: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "PLACES", 3)
+    found = [Finding(f"f:{n}", "html", message) for n, message in enumerate(["a" * 300, "b", "b", "a" * 300])]
+    whole, first, second = tally.Tally(), tally.Tally(), tally.Tally()
+    for n, one in enumerate(found):
+        whole.find(one)
+        (first if n < border else second).find(one)
+    first.add(second)
+    assert first.kinds == whole.kinds
+    kind = whole.kinds["html"]
+    assert (kind.count, kind.places, [len(one) for one in kind.details]) == (4, ["f:0", "f:1", "f:2"], [200, 1, 1])
+
+
+def test_every_finding_that_may_differ_has_words_for_many() -> None:
+    texts = catalogue("intake")
+    refused = {"mixed", "all_without_thought", "nothing", "needs_library", "needs_file", "from_one"}
+    differ = {
+        name for name, (text, _) in texts.items()
+        if "{" in text and "{path}" not in text and f"{name}_hint" in texts and name not in refused
+    }  # fmt: skip
+    fixed = {"line_too_long", "too_many_parts"}  # their values are constants
+    assert differ - fixed == {name[len("many_") :] for name in texts if name.startswith("many_")}
+    assert not [name for name, pair in texts.items() if name.startswith("many_") and "{" in "".join(pair)]
+
+
+def test_what_is_left_out_without_harm_is_not_among_what_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = rows(30)
+    data, apart = write(tmp_path / "d.jsonl", [*lines, lines[3]]), write(tmp_path / "h.jsonl", [lines[7]])
+    assert run(["check", str(data), "--held-out-file", str(apart)]) == 0
+    said = capsys.readouterr().out
+    assert "Left out without harm" in said
+    assert "Warnings" not in said
+    harmless = said.partition("Left out without harm")[2]
+    assert "d.jsonl:8" in harmless
+    assert "d.jsonl:31" in harmless

@@ -94,7 +94,8 @@ def made_up(language: str = "en", model: bool = True) -> dict[str, Any]:
                            {"length": 1_536, "dropped": 21, "answer_lost": 20},
                            {"length": 2_048, "dropped": 3, "answer_lost": 3},
                            {"length": 3_072, "dropped": 0, "answer_lost": 0}],
-            "recommended": 2_048, "bytes_per_token": {"zh": 4.02, "en": 4.31}, "poor": 3,
+            "recommended": 2_048, "bytes_per_token": {"zh": 4.02, "en": 4.31}, "poor": 7,
+            "poor_places": [f"{name}:{line}" for line in range(31, 38)],
         }  # fmt: skip
     return made
 
@@ -150,6 +151,7 @@ def test_places_are_bounded_and_the_rest_is_counted(tmp_path: Path) -> None:
     said = lines(check, 120)
     assert "cases-en.jsonl:24, cases-en.jsonl:31, and 2 more" in said
     assert "cases-en.jsonl:31, and 29 more" in said
+    assert "cases-en.jsonl:35, and 2 more)" in said
     assert "and 14 more" in page_of(tmp_path, check).text
     check["findings"] = [finding("x", "error", 5, "m", "", "f.jsonl")]
     assert "more" not in lines(check, 120).split("What is wrong")[1].split("How long")[0]

@@ -449,7 +449,7 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "hub" / "data" / "test-00000-of-00001.parquet").touch()
     with pytest.raises(Refusal, match="several splits in one folder: test, train") as refusal:
         files_of([tmp_path / "hub"])
-    assert refusal.value.hint.endswith("train-*")
+    assert refusal.value.hint.endswith("train-* --held-out-file " + str(tmp_path / "hub" / "data" / "test-*"))
 
 
 def saved(folder: Path, shards: int = 2, **more: Any) -> Path:
@@ -473,7 +473,7 @@ def test_folders_of_the_datasets_library(tmp_path: Path) -> None:
     saved(tmp_path / "dict" / "test")
     with pytest.raises(Refusal, match="several splits in one folder: test, train") as refusal:
         read([tmp_path / "dict"])
-    assert refusal.value.hint.endswith("train")
+    assert refusal.value.hint.endswith("train --held-out-file " + str(tmp_path / "dict" / "test"))
     for i, state in enumerate(("{", "[]", "{}", '{"_data_files": [{"filename": "../../x"}]}', '{"_data_files": [3]}')):
         folder = saved(tmp_path / f"bad{i}")
         (folder / "state.json").write_text(state)

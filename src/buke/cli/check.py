@@ -17,15 +17,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 import buke
 from buke import hub, intake, prompt, report, runfolder
+from buke.cli import can_write
 from buke.config import Settings
 from buke.intake.check import Checked, Told
 from buke.intake.language import language_of
+from buke.intake.tally import PLACES
 from buke.records import Record
 from buke.words import Refusal, language, t
 
 CANDIDATES = (512, 1024, 2048, 4096, 8192, 16384, 32768)  # lengths people choose from, in tokens
 MAY_DROP = 0.01  # share of the records that the recommended length may leave out
 POOR = 1.6  # bytes a token below which a tokenizer hardly knows the language of a record
+ENOUGH = 100  # bytes of text from which this can be told
 BARS = 16
 LEARNED, SCORED = "learned", "scored"  # what becomes of a good record; of one that leaks, neither
 PIPE = 100  # columns where there is no terminal
@@ -68,7 +71,8 @@ def _check(settings: Settings, wanted: Wanted, paths: list[Path], shown: Callabl
         _write_report(Path(wanted.report), found)
     fixed = intake.fix(paths, options, Path(wanted.fix), shown) if wanted.fix else None
     if wanted.as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        text = json.dumps(found, ensure_ascii=False)
+        print(text if can_write(text) else json.dumps(found))
     else:
         _show(found)
     if fixed:
@@ -175,8 +179,7 @@ def _tokens(settings: Settings, checked: Checked, options: intake.Options) -> di
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system)
     totals, before_answer, parts = list[int](), list[int](), list[str]()
     sums = {LEARNED: [0, 0, 0], SCORED: [0, 0, 0], "": [0, 0, 0]}  # tokens, end tokens, records
-    poor = 0
-    covered: dict[str, list[int]] = {}  # language -> bytes, tokens
+    covered = _Covered(next(prompt.lengths(spoken, [Record.make("", "", "", "")])))
     records, same = itertools.tee(_kept(checked, options, parts))  # intake leaves out what no tokenizer takes
     for record, tokens in zip(records, prompt.lengths(spoken, same), strict=True):
         part = sums[parts[len(totals)]]
@@ -185,17 +188,46 @@ def _tokens(settings: Settings, checked: Checked, options: intake.Options) -> di
         part[2] += 1
         totals.append(tokens.all)
         before_answer.append(tokens.prompt + tokens.thought)
-        size = len((record.thought + record.answer).encode())
-        poor += size < POOR * tokens.learned
-        both = covered.setdefault(language_of(record.thought + record.answer), [0, 0])
-        both[0] += size
-        both[1] += tokens.learned
-    per_token = {name: round(size / tokens, 2) for name, (size, tokens) in sorted(covered.items())}
+        covered.add(record, tokens)
     return {
         "model": settings.model, "all": sum(totals), "learned": sums[LEARNED][0], "end_learned": sums[LEARNED][1:],
         "scored": sums[SCORED][0], "end_scored": sums[SCORED][1:],
-        **_lengths(totals, before_answer), "bytes_per_token": per_token, "poor": poor,
+        **_lengths(totals, before_answer), "bytes_per_token": covered.per_token(), "poor": covered.poor,
+        "poor_places": covered.places,
     }  # fmt: skip
+
+
+class _Covered:
+    """How well a tokenizer knows the text of records: questions, thoughts and answers, without what stands around them.
+
+    Each text is taken to have the tokens of its part less those of the part of a record without text.
+    """
+
+    def __init__(self, bare: prompt.Lengths) -> None:
+        self.bare = bare
+        self.sums: dict[str, list[int]] = {}  # language -> bytes, tokens
+        self.poor = 0
+        self.places: list[str] = []  # the first of them
+
+    def add(self, record: Record, tokens: prompt.Lengths) -> None:
+        """Count a record, where it has text enough. After other messages its question has no count of its own."""
+        alone = not (record.system or record.history)
+        text = (record.question if alone else "") + record.thought + record.answer
+        size = len(text.encode())
+        if size < ENOUGH:
+            return
+        count = tokens.thought + tokens.answer - self.bare.thought - self.bare.answer
+        count += tokens.prompt - self.bare.prompt if alone else 0
+        sums = self.sums.setdefault(language_of(text), [0, 0])
+        sums[0] += size
+        sums[1] += max(count, 1)
+        if size < POOR * count:
+            self.poor += 1
+            self.places += [record.source][: PLACES - len(self.places)]
+
+    def per_token(self) -> dict[str, float]:
+        """Bytes a token of each language, by its name."""
+        return {name: round(size / tokens, 2) for name, (size, tokens) in sorted(self.sums.items())}
 
 
 def _lengths(totals: list[int], before_answer: list[int]) -> dict[str, Any]:
@@ -224,7 +256,7 @@ def _write_report(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_folder")) from None
+        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_report")) from None
     runfolder.write_json(folder / "check.json", found)
     report.write_data_page(folder / "report.html", found)
     if found["tokens"]:

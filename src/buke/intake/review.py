@@ -27,6 +27,8 @@ _FOLD += (
     b"\0" * 6 + b"\x85" + b"\0" * 26 + bytes(range(160, 192)) + b"\xc0" * 23 + b"x" + b"\xc0" * 31 + b":" + b"\xc0" * 8
 )
 _LONG_NUMBER = re.compile(rb"0(?:[ -]?0){8}")
+_TAG = re.compile(rb"<[/A-Za-z|?]|&[A-Za-z#?]")  # arithmetic has <<1+2=3>>
+_ADDRESS = re.compile(rb"\.0{1,3}\.0{1,3}\.0")
 _KEYS = tuple(  # each begins with the rarest letter of what it looks for
     re.compile(pattern)
     for pattern in (
@@ -78,6 +80,11 @@ HTML = re.compile(
     re.IGNORECASE,
 )
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+# What a converter of documents leaves where a picture was.
+PICTURES = (
+    re.compile(r"!\[[^\]\n]{0,200}\]\([^()\s]{1,2000}\)"),
+    re.compile(r"\[(?:/?(?:img|IMG)\b[^\]\n]{0,500}|图片?[0-9]{0,3})\]"),
+)
 STRAY = r"thinking|thoughts?|reasoning|reflection|scratchpad|cot|answer|final_answer|response|output|solution"
 _STRAY = re.compile(rf"</?(?:{STRAY})>|<\|[a-z_]{{3,24}}\|>|<｜[^｜<>\n]{{3,24}}｜>", re.IGNORECASE)
 # A thought may say "the answer is 5"; it should not say that it was told so. Written from the word "answer" on, by
@@ -118,6 +125,7 @@ _PATTERNS = {
     "mojibake": (MOJIBAKE,),
     "html": (HTML,),
     "stray_tag": (_STRAY,),
+    "picture": PICTURES,
     "thought_leak": (_LEAK, _LEAK_CHINESE),  # apart, for each is quick where it begins with a letter of its own
     "prompt_injection": (_INJECTION, _INJECTION_CHINESE),
 }
@@ -131,6 +139,12 @@ _UNFINISHED = re.compile(
     r"|(?:因为|由于|但是|而且|以及|并且|如果|或者|比如|例如|虽然|不仅|关于)\Z"
 )
 _OPENING, _CLOSING = re.compile(r"(?<![:;=])[（(\[{“「《【]"), re.compile(r"[）)\]}”」》】]")
+
+# ---- questions whose answer may be in another language
+_ABOUT_LANGUAGE = re.compile(
+    r"translat|\b(?:chinese|mandarin|english|pinyin|language|sentence|poem)|翻译|翻譯|译成|譯成|[中英]文|[英汉漢]语|汉字|语言|英語|[\"“‘「『'][a-z]",
+    re.IGNORECASE,
+)
 
 # ---- answers that can be looked for
 _NUMBER = re.compile(r"[$￥¥€£]?\s?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?")
@@ -180,6 +194,12 @@ def review(record: Record, seen: int = 0) -> list[Finding]:
         if shares := mixed(record.question, record.thought):
             question, thought = shares
             findings.append(find(record.source, "language_mix", Severity.WARNING, question=question, thought=thought))
+            return findings
+    unlike = record.question[-16:].isascii() != record.answer[-16:].isascii()  # a quick first look
+    shares = mixed(record.question, record.answer) if unlike else None
+    if shares and not _ABOUT_LANGUAGE.search(record.question):
+        question, answer = shares
+        findings.append(find(record.source, "answer_language", Severity.WARNING, question=question, answer=answer))
     return findings
 
 
@@ -215,19 +235,35 @@ def _suspects(texts: Texts) -> list[str]:
             suspects.append("replacement_character")
         if b"\xc0" in plain or "锛" in whole or "銆" in whole or "鐨" in whole or "鈥" in whole or "锟" in whole:
             suspects.append("mojibake")
-    if b"<" in plain:
+    if (b"<" in plain or b"&" in plain) and _TAG.search(plain):
         suspects.append("stray_tag")
-    if (b"<" in plain or b"&" in plain) and b"html" not in words.lower():  # who writes about HTML means it
-        suspects.append("html")
+        if b"html" not in words.lower():  # who writes about HTML means it
+            suspects.append("html")
+    if b"[" in words and (b"![" in words or b"[img" in words.lower() or "[图" in whole):
+        suspects.append("picture")
     if b"answer" in words or "答案" in whole:
         suspects.append("thought_leak")
     if b"instruction" in words or b"prompt" in words or ("忽" in whole and "忽略" in whole) or "无视" in whole:
         suspects.append("prompt_injection")
-    if (b"0000" in plain or b"+00" in plain) and (b"000-0000" in plain or _LONG_NUMBER.search(plain)):
-        suspects += ["identity_number", "phone", "bank_card"]
+    if b"0000" in words or b"+00" in words:
+        if b"000-0000" in plain or _LONG_NUMBER.search(plain):
+            suspects += ["identity_number", "phone", "bank_card"]
+        elif "护" in whole and "护照" in whole:
+            suspects.append("identity_number")
+        if "号" in whole or b"MRN" in words or b"ecord" in words:
+            suspects.append("record_number")
+    if _ADDRESS.search(words):
+        suspects.append("ip_address")
+    if b"assw" in words or ("密" in whole and "密码" in whole):
+        suspects.append("password")
     if b"@" in plain:
         suspects.append("email")
-    if _KEYS[0].search(words) or _KEYS[1].search(words) or _KEYS[2].search(words):
+    if (
+        (b"J" in words and b"eyJ" in words)
+        or _KEYS[0].search(words)
+        or _KEYS[1].search(words)
+        or _KEYS[2].search(words)
+    ):
         suspects.append("secret")
     return suspects
 

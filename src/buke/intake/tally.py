@@ -15,9 +15,11 @@ from buke.intake.mapping import Options
 from buke.intake.review import review_of
 from buke.intake.shapes import Reading, Roles, ambiguities
 from buke.records import Finding, Record, Severity
+from buke.words import catalogue, t
 
 SEVERAL = 1000  # different sets of fields that could play one role, told once each
 PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
+DETAIL = 200  # characters of what is said of one place
 SAMPLES = 3
 TEXTS = ("question", "thought", "answer")
 
@@ -31,6 +33,30 @@ class Kind:
     hint: str
     count: int = 0
     places: list[str] = field(default_factory=list)  # the first PLACES
+    details: list[str] = field(default_factory=list)  # what is said of each of them, at most DETAIL characters
+    alike: bool = True  # whether all say what the first says
+
+    def find(self, finding: Finding) -> None:
+        """Count a finding."""
+        self.count += 1
+        same = finding.message == self.message
+        self.alike = self.alike and same
+        if len(self.places) < PLACES:
+            self.places.append(finding.source)
+            self.details.append(self.details[0] if same and self.details else _short(finding.message))
+
+    def add(self, other: Kind) -> None:
+        """Count what another has counted behind this."""
+        self.alike = self.alike and other.alike and other.message == self.message
+        self.count += other.count
+        room = PLACES - len(self.places)
+        self.places += other.places[:room]
+        self.details += other.details[:room]
+
+    def headline(self, name: str) -> str:
+        """The sentence that holds for all of them: that of the first, or one that leaves open where they differ."""
+        key = f"many_{name}"
+        return self.message if self.alike or key not in catalogue("intake") else t(f"intake.many_{name}")
 
 
 @dataclass(slots=True)
@@ -101,9 +127,7 @@ class Tally:
         kind = self.kinds.get(finding.kind)
         if kind is None:
             kind = self.kinds[finding.kind] = Kind(finding.severity, finding.message, finding.hint)
-        kind.count += 1
-        if len(kind.places) < PLACES:
-            kind.places.append(finding.source)
+        kind.find(finding)
 
     def add(self, other: Tally) -> None:
         """Count what another has counted behind this."""
@@ -117,8 +141,7 @@ class Tally:
             if (kind := self.kinds.get(name)) is None:
                 self.kinds[name] = more
             else:
-                kind.count += more.count
-                kind.places += more.places[: PLACES - len(kind.places)]
+                kind.add(more)
         for name in TEXTS:
             self.characters[name].extend(other.characters[name])
         self.lines.extend(other.lines)
@@ -142,15 +165,22 @@ class Tally:
         }
 
     def findings(self) -> list[dict[str, Any]]:
-        """Kinds of findings, errors before warnings, then the most frequent, then by name."""
+        """Kinds of findings, errors before warnings, then the most frequent, then by name.
+
+        "details" has what is said of each place, or nothing where "message" says it of all.
+        """
         order = sorted(
             self.kinds.items(), key=lambda item: (item[1].severity is not Severity.ERROR, -item[1].count, item[0])
         )
         return [
-            {"kind": name, "severity": kind.severity.value, "count": kind.count, "message": kind.message,
-             "hint": kind.hint, "places": kind.places}
+            {"kind": name, "severity": kind.severity.value, "count": kind.count, "message": kind.headline(name),
+             "hint": kind.hint, "places": kind.places, "details": [] if kind.alike else kind.details}
             for name, kind in order
         ]  # fmt: skip
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= DETAIL else message[: DETAIL - 1] + "…"
 
 
 def commonest(shapes: Counter[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from itertools import zip_longest
 from typing import Any
 
 from buke.report.lengths import beyond, place
@@ -18,6 +19,8 @@ FORMATS = {"jsonl": "JSON Lines", "json": "JSON", "csv": "CSV", "tsv": "TSV", "p
 NAMED_FILES = 3  # more of them are not spelled out in a command
 SAMPLE = 2000  # characters of a text in a sample
 PLACES = 20  # of a kind of finding, on the page; check.json has them all
+POOR = 5  # places of records that a tokenizer knows badly
+HARMLESS = ("duplicate", "leak")  # findings of records that are left out although nothing is wrong with them
 
 
 def number(value: int | float | None) -> str:
@@ -90,10 +93,23 @@ def _account(check: dict[str, Any]) -> str:
 
 
 def grouped(check: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """The findings as (severity, title, findings), errors first; a severity without findings is left out."""
-    titles = {"error": t("report.errors"), "warning": t("report.warned")}
-    groups = [(name, title, [f for f in check["findings"] if f["severity"] == name]) for name, title in titles.items()]
+    """The findings as (group, title, findings), errors first; a group without findings is left out.
+
+    A group is a severity, or "harmless" for what is left out although nothing has to be mended.
+    """
+    titles = {"error": t("report.errors"), "warning": t("report.warned"), "harmless": t("report.harmless")}
+    groups = [(name, title, [f for f in check["findings"] if _group(f) == name]) for name, title in titles.items()]
     return [group for group in groups if group[2]]
+
+
+def _group(finding: dict[str, Any]) -> str:
+    return "harmless" if finding["kind"] in HARMLESS else str(finding["severity"])
+
+
+def said_of_places(finding: dict[str, Any], most: int) -> list[tuple[str, str]]:
+    """The first places of a finding, each with what is said of it, or "" where its message says it of all."""
+    places, details = finding["places"][:most], finding.get("details") or []
+    return [(str(place), str(detail)) for place, detail in zip_longest(places, details[: len(places)], fillvalue="")]
 
 
 def how_read(file: dict[str, Any]) -> list[str]:
@@ -132,8 +148,15 @@ def token_facts(tokens: dict[str, Any]) -> list[str]:
         each = (f"{spoken(code)} {value:.1f}" for code, value in tokens["bytes_per_token"].items())
         said.append(t("report.bytes_per_token", each=t("report.comma").join(each)))
     if tokens["poor"]:
-        said.append(t("report.poor", n=number(tokens["poor"])))
+        said.append(t("report.poor", n=number(tokens["poor"]), places=_named(tokens["poor_places"], tokens["poor"])))
     return said
+
+
+def _named(places: list[str], count: int) -> str:
+    """The first of so many places, and how many more there are."""
+    shown = [str(place) for place in places[:POOR]]
+    rest = [t("report.more_places", n=number(count - len(shown)))] if count > len(shown) else []
+    return t("report.comma").join([*shown, *rest])
 
 
 def recommendation(tokens: dict[str, Any]) -> str:
@@ -200,7 +223,7 @@ def data_view(check: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(finding: dict[str, Any]) -> dict[str, Any]:
     """One kind of finding in print."""
-    count, places = finding["count"], [str(where) for where in finding["places"][:PLACES]]
+    count, places = finding["count"], said_of_places(finding, PLACES)
     return {
         "count": number(count),
         "message": str(finding["message"]),
@@ -212,7 +235,7 @@ def _kind(finding: dict[str, Any]) -> dict[str, Any]:
 
 def _figures(check: dict[str, Any]) -> list[dict[str, str]]:
     """The key figures under the headline."""
-    warned = sum(finding["count"] for finding in check["findings"] if finding["severity"] == "warning")
+    warned = sum(finding["count"] for finding in check["findings"] if _group(finding) == "warning")
     rows = [("figure_train", number(_learned(check)))]
     if check["held_out"]:
         rows.append(("figure_held_out", number(check["held_out"]["held_out"])))

@@ -101,6 +101,11 @@ TEXTS = {
     ),
     "map_twice": ("--map says twice where the {role} is", "--map 里 {role} 出现了两次"),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
+    "needs_report": ("--report FOLDER, one that you may write to", "--report 文件夹（须可写）"),
+    "no_chinese": (
+        "{encoding}, the encoding of this output, has no Chinese, so this is in English; PYTHONIOENCODING=utf-8 may help",
+        "输出编码 {encoding} 不含中文，因此改用英文；可以试试 PYTHONIOENCODING=utf-8",
+    ),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
     "fault_hint": (

@@ -304,12 +304,14 @@ TEXTS = {
     "findings_title": ("What is wrong, and how to mend it", "问题与改法"),
     "findings_lead": (
         "Each place is a file and a line. A record with an error is left out until it is mended; a record with a "
-        "warning is kept.",
-        "每一处都写明文件和行号。有错误的记录会跳过，改好后才会使用；有提醒的记录照常保留。",
+        "warning is kept; what is left out without harm needs nothing.",
+        "每一处都写明文件和行号。有错误的记录会跳过，改好后才会使用；有提醒的记录照常保留；跳过也无妨的无需处理。",
     ),
     "findings_none": ("Nothing that would spoil a run was found.", "没有发现会影响训练的问题。"),
     "errors": ("Errors: these are left out, or stop a run", "错误：已跳过，或会使训练停下"),
     "warned": ("Warnings: these are kept, but look at them", "提醒：已保留，但请看一看"),
+    "harmless": ("Left out without harm: nothing has to be mended", "跳过也无妨：无需修改"),
+    "at": ("{place}: {detail}", "{place}：{detail}"),
     "times": ("{n} × {message}", "{n} 处：{message}"),
     "where": ("where: {places}", "位置：{places}"),
     "mend": ("mend: {hint}", "改法：{hint}"),
@@ -379,12 +381,12 @@ TEXTS = {
         "建议长度：{length} 个 token，有 {n} 条记录更长，会跳过。",
     ),
     "bytes_per_token": (
-        "Bytes of text for one token (more is better): {each}.",
-        "每个 token 对应的文本字节数（越多越好）：{each}。",
+        "Bytes of question, thought and answer for one token (more is better): {each}.",
+        "问题、思考、回答平均每个 token 的字节数（越多越好）：{each}。",
     ),
     "poor": (
-        "Records the tokenizer knows badly, so that they take many tokens: {n}.",
-        "分词器覆盖不佳、占用 token 过多的记录：{n} 条。",
+        "Records the tokenizer knows badly, so that they take many tokens: {n} ({places}).",
+        "分词器覆盖不佳、占用 token 过多的记录：{n} 条（{places}）。",
     ),
     "axis_length": ("Length of a record (tokens)", "记录长度（token）"),
     "axis_records": ("Records", "记录数"),
