@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buke.intake import among
 from buke.intake.among import (
     Marks,
     common_shingles,
@@ -166,3 +167,41 @@ def test_a_record_with_another_system_message_is_another_record() -> None:
     plain = Record.make("q", "t", "a", "f:1")
     assert plain.id == "3b5ad7ffcfdf5042"
     assert len({plain.id, asking("q", "s").id, asking("q", "r").id, asking("q", "", "s").id}) == 4
+
+
+def test_questions_that_hardly_differ_are_said_to_be_compared_to_the_letter_only() -> None:
+    parts = [
+        "red",
+        "blue",
+        "green",
+        "warm",
+        "cold",
+        "loud",
+        "calm",
+        "soft",
+        "hard",
+        "wide",
+        "tall",
+        "slim",
+        "dark",
+        "pale",
+        "mild",
+        "wild",
+        "keen",
+        "bold",
+        "neat",
+        "vast",
+    ]
+    records = [
+        Record.make(f"What does a {one} {two} patient with a fever of this kind need first?", "t", "a", "f:1")
+        for one in parts for two in parts[:3] if one != two
+    ]  # fmt: skip
+    marks, common = Marks(), among.common_shingles(records)
+    for record in [*records, Record.make("Short?", "t", "a", "f:2")]:
+        marks.add(record, common)
+    assert among.too_alike(marks).tolist() == list(range(len(records)))
+    assert len(among.near(marks)) == 0
+    marks = Marks()
+    for record in records[:9]:
+        marks.add(record, frozenset())
+    assert len(among.too_alike(marks)) == 0

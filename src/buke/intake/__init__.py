@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buke.config import Settings
-from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near
+from buke.intake.among import HEAD, Marks, common_shingles, contradictions, near, too_alike
 from buke.intake.check import check, mapping, readings_of
 from buke.intake.choices import Counting
 from buke.intake.files import FileInfo, check_given
@@ -156,6 +156,8 @@ def _among(records: list[Record]) -> Iterator[Finding]:
     for kind, pairs in (("other_answer", contradictions(marks)), ("near_duplicate", near(marks))):
         for late, first in pairs.tolist():
             yield find(records[late].source, kind, Severity.WARNING, first=records[first].source)
+    for index in too_alike(marks).tolist():
+        yield find(records[index].source, "too_alike", Severity.WARNING)
 
 
 def settle(records: Sequence[Record], without_thought: str) -> None:

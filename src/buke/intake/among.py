@@ -23,6 +23,7 @@ import numpy as np
 from buke.records import Record, Turn, number, same_again
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.uint64]]
+Indices = np.ndarray[tuple[int], np.dtype[np.intp]]
 Pairs = np.ndarray[tuple[int, int], np.dtype[np.intp]]  # (P, 2): a record, and the first one it is like, by index
 
 SHINGLE, HAN_SHINGLE = 5, 3  # characters: a Han character says as much as two letters
@@ -135,7 +136,7 @@ class Marks:
     questions: array[int] = field(default_factory=lambda: array("Q"))  # to the letter, with all that stands before it
     answers: array[int] = field(default_factory=lambda: array("Q"))
     numbers: array[int] = field(default_factory=lambda: array("Q"))  # of the question, 0 where there are none
-    signatures: array[int] = field(default_factory=lambda: array("H"))  # all 0 where the question is too short
+    signatures: array[int] = field(default_factory=lambda: array("H"))  # all 0 or 1 where there is none, see _signature
     told: array[int] = field(default_factory=lambda: array("Q"))
     by: array[int] = field(default_factory=lambda: array("Q"))
     onward: array[int] = field(default_factory=lambda: array("Q"))
@@ -184,18 +185,20 @@ class Marks:
 
 
 COLUMNS = ("ids", "roots", "asked", "questions", "answers", "numbers", "signatures", "told")
-_UNSIGNED = array("H", [0] * PERMUTATIONS)
+_UNSIGNED, _ALIKE = array("H", [0] * PERMUTATIONS), array("H", [1] * PERMUTATIONS)
 
 
 def _signature(folded: str, common: frozenset[str]) -> Iterable[int]:
-    """MinHash of a question's shingles, 16 bits a value (Broder 1997); zeros where it is too short.
+    """MinHash of a question's shingles, 16 bits a value (Broder 1997); zeros where it is too short, ones where most of it
+    are common shingles.
 
     Of a long question each value is of the whole and of both ends at once, so that it agrees only where they all do:
     two questions about one passage are not the same question.
     """
-    found = shingles(folded) - common
+    all_found = shingles(folded)
+    found = all_found - common
     if len(found) < LEAST:
-        return _UNSIGNED
+        return _ALIKE if len(all_found) >= LEAST and 2 * len(found) < len(all_found) else _UNSIGNED
     whole = _minhash(found)
     if len(folded) <= LONG:
         return [value & 0xFFFF for value in whole]
@@ -239,7 +242,7 @@ def near(marks: Marks) -> Pairs:
     """
     signatures = np.frombuffer(marks.signatures, np.uint16).reshape(-1, PERMUTATIONS)
     numbers, questions = _numbers(marks.numbers), _numbers(marks.questions)
-    signed = np.flatnonzero(signatures.any(1))
+    signed = np.flatnonzero(signatures.any(1) & (signatures != 1).any(1))
     first_like = np.arange(len(marks))
     for band in range(0, PERMUTATIONS, BAND):
         values = np.ascontiguousarray(signatures[signed, band : band + BAND]).view(np.uint64).ravel()
@@ -250,6 +253,11 @@ def near(marks: Marks) -> Pairs:
             like = (signatures[i] == signatures[j]).mean(1) >= NEAR
             first_like[i[like]] = np.minimum(first_like[i[like]], j[like])
     return _pairs(first_like, first_like != np.arange(len(marks)))
+
+
+def too_alike(marks: Marks) -> Indices:
+    """Records whose question shares nearly all of its text with many others: ``near`` says nothing of them."""
+    return np.flatnonzero((np.frombuffer(marks.signatures, np.uint16).reshape(-1, PERMUTATIONS) == 1).all(1))
 
 
 def leaks(marks: Marks, near_pairs: Pairs, out: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Pairs:

@@ -236,6 +236,9 @@ def _pairs(checked: Checked, twice: among.Pairs) -> None:
     ):
         for late, first in pairs:
             tally.find(find(checked.source(late), kind, Severity.WARNING, first=checked.source(first)))
+    for index in among.too_alike(tally.marks).tolist():
+        if kept[index]:
+            tally.find(find(checked.source(index), "too_alike", Severity.WARNING))
 
 
 def _mixed(checked: Checked, border: int) -> None:

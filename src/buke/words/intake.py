@@ -330,6 +330,14 @@ TEXTS = {
     "other_answer_hint": ("check which one is right", "请核对哪个正确"),
     "near_duplicate": ("nearly the question of {first}", "与 {first} 的问题几乎相同"),
     "near_duplicate_hint": ("keep one of them, unless both are meant", "若非有意，请只留一条"),
+    "too_alike": (
+        "nearly all of the question stands in many others too, so that it could be compared only to the letter",
+        "这个问题的大部分文字在许多问题里都有，所以只比较了是否完全相同",
+    ),
+    "too_alike_hint": (
+        "look yourself for questions that mean the same, above all between what is learned and what is held out",
+        "请自行查看有没有意思相同的问题，尤其是学习部分与留出部分之间",
+    ),
     "leak": (
         "the question of the held-out {first}, or nearly; not learned, so that the comparison stays honest",
         "与留出的 {first} 问题相同或几乎相同；不会拿来学习，以保证对比可信",
