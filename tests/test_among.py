@@ -170,28 +170,7 @@ def test_a_record_with_another_system_message_is_another_record() -> None:
 
 
 def test_questions_that_hardly_differ_are_said_to_be_compared_to_the_letter_only() -> None:
-    parts = [
-        "red",
-        "blue",
-        "green",
-        "warm",
-        "cold",
-        "loud",
-        "calm",
-        "soft",
-        "hard",
-        "wide",
-        "tall",
-        "slim",
-        "dark",
-        "pale",
-        "mild",
-        "wild",
-        "keen",
-        "bold",
-        "neat",
-        "vast",
-    ]
+    parts = list("abcdefghijklmnopqrstuvwxyz")
     records = [
         Record.make(f"What does a {one} {two} patient with a fever of this kind need first?", "t", "a", "f:1")
         for one in parts for two in parts[:3] if one != two

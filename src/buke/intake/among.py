@@ -189,8 +189,8 @@ _UNSIGNED, _ALIKE = array("H", [0] * PERMUTATIONS), array("H", [1] * PERMUTATION
 
 
 def _signature(folded: str, common: frozenset[str]) -> Iterable[int]:
-    """MinHash of a question's shingles, 16 bits a value (Broder 1997); zeros where it is too short, ones where most of it
-    are common shingles.
+    """MinHash of a question's shingles, 16 bits a value (Broder 1997); zeros where it is too short, ones where most of
+    its shingles are common.
 
     Of a long question each value is of the whole and of both ends at once, so that it agrees only where they all do:
     two questions about one passage are not the same question.
