@@ -114,10 +114,8 @@ def test_exactly_thought_answer_and_end_are_learned(
     b0, b1, b2, b3 = made.bounds
     assert made.learn == (False,) * b0 + (True,) * (b3 - b0)
     assert (b3, b2, made.ids[-1]) == (len(made), len(made) - 1, own.end)
-    assert (
-        own.tokens.decode(made.ids[b0:b1])
-        == completion(own, thought, "").split("\n\n" + own.tokens.decode([own.end]))[0]
-    )
+    before_answer = completion(own, thought, "").removesuffix("\n\n" + own.tokens.decode([own.end]))
+    assert own.tokens.decode(made.ids[b0:b1]) == before_answer
     assert own.tokens.decode(made.ids[b1:b2]) == f"\n\n{answer}"
     assert own.tokens.decode(made.ids[:b0]).count(question.strip()) >= 1
     prove(own, record(question, thought, answer), made)
