@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -177,6 +179,39 @@ def test_columns_without_a_header_by_number(tmp_path: Path) -> None:
     content = "What is it? Say.\tI think.\tIt is this, 1.\t1\nAnd that?\tWell.\tThat.\t2\n"
     intake = take(tmp_path, content, question_field="1", thought_field="2", answer_field="3")
     assert texts(intake.records[1]) == ("And that?", "Well.", "That.")
+
+
+QTA = ("{i} apples and 2 more, how many?", "There are {i} apples, and 2 more make a few more.", "A few, {i} and 2.")
+
+
+@pytest.mark.parametrize("places", [*itertools.permutations(range(3))])
+def test_columns_without_a_header_are_told_by_what_they_hold(tmp_path: Path, places: tuple[int, ...]) -> None:
+    rows = [[QTA[at].replace("{i}", str(i)) for at in places] for i in range(9)]
+    intake = take(tmp_path, "".join("\t".join(row) + "\n" for row in rows), "d.tsv")
+    assert texts(intake.records[3]) == tuple(text.replace("{i}", "3") for text in QTA)
+    (finding,) = intake.findings
+    question, thought, answer = (places.index(at) + 1 for at in range(3))
+    assert f"--map question={question} thought={thought} answer={answer}" in finding.hint
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("Solve it.", "Twelve and no more.", "Ten and two are twelve."),  # no question mark, thought and answer alike
+        ("yes", "Name a bird.", "It may be a crow or not."),  # the first is the shortest
+        ("Is it?", "Really?", "It is so, since it was so before."),  # two columns of questions
+        ("It is so.", "", ""),
+    ],
+)
+def test_columns_that_are_not_clear_are_refused_with_a_map_that_works(tmp_path: Path, row: tuple[str, ...]) -> None:
+    with pytest.raises(Refusal, match=re.escape(row[0])) as refusal:
+        take(tmp_path, "\t".join(row) + "\n", "d.tsv")
+    assert "--map question=1 thought=2 answer=3" in refusal.value.hint
+    if all(row):
+        assert (
+            texts(take(tmp_path, "\t".join(row), map={"question": "1", "thought": "2", "answer": "3"}).records[0])
+            == row
+        )
 
 
 def test_a_header_in_other_words_is_not_taken_for_a_record(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def _recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
     if plain and (turns := next((by_name[name] for name in DIALOGUES if name in by_name), None)):
         shape = "messages" if normal(turns) == "messages" else "sharegpt"
         return Roles(shape, turns=turns, system=given.get("system") or by_name.get("system"))
-    if plain and keys == ("1", "2", "3"):
-        return Roles("columns", "1", "3", "2", given.get("system"))
+    if plain and len(keys) == 3 and {*keys} == {"1", "2", "3"}:  # in the order question, answer, thought
+        return Roles("columns", keys[0], keys[2], keys[1], given.get("system"))
     used = {steps[0] for expression in given.values() for steps in expression.paths}
     found: dict[str, list[Any]] = {
         role: [given[role]] if role in given else [by_name[n] for n in names if n in by_name and by_name[n] not in used]

@@ -6,14 +6,17 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
+from buke.intake.columns import MOST, order
 from buke.intake.encodings import MARK, MARKING
 from buke.intake.rows import Content, Raw, find, normal, twice
 from buke.intake.source import BLOCK, MAX_LINE
 from buke.records import Severity
 
 MAX_COLUMNS = 10_000
+SHOWN = 40  # characters of a cell in a message
 Row = tuple[int, Sequence[Any] | None]  # the line on which a row begins, and its cells; None where they cannot be told
 
 
@@ -46,22 +49,37 @@ def table(
 
 
 def named(rows: Iterable[Row], content: Content, known: Collection[str], wanted: Collection[str]) -> Iterator[Raw]:
-    """Rows with their cells as fields, under the header's names, or under "1", "2", … where there is no header."""
-    names: list[str] | None = None
+    """Rows with their cells as fields, under the header's names, or under "1", "2", … where there is no header.
+
+    Three columns without a header become fields in the order question, answer, thought, as far as that is clear.
+    """
+    rows = iter(rows)
+    first = _first(rows)
+    top = next((at for at, (_, cells) in enumerate(first) if cells is not None), len(first))
+    line, cells = first[top] if first[top:] else (1, None)
+    header = cells is not None and _is_header(cells, known, wanted)
+    names = [str(cell).strip() if header else str(i) for i, cell in enumerate(cells or (), 1)]
+    if not _usable(names, line, content):
+        return
+    places: Sequence[int] = range(len(names))
+    if not header and len(names) == 3 and not {*wanted} & {*names}:
+        if (found := _order(first[top:], line, content)) is None:
+            return
+        places = found
     count = 0
+    for raw in _raws(chain(first[:top], first[top + header :], rows), names, places, content):
+        count += 1
+        yield raw
+    if not count and all(finding.severity is Severity.WARNING for finding in content.findings):
+        content.note(1, "empty_file")
+
+
+def _raws(rows: Iterable[Row], names: list[str], places: Sequence[int], content: Content) -> Iterator[Raw]:
+    """Rows under these names, their fields in the order of these places, or what is wrong with them."""
+    plain = [*places] == [*range(len(names))]
     for line, cells in rows:
         source = f"{content.name}:{line}"
-        if names is None and cells is not None:
-            header = _is_header(cells, known, wanted)
-            names = [str(cell).strip() for cell in cells] if header else [str(i + 1) for i in range(len(cells))]
-            if not _usable(names, line, content):
-                return
-            if not header and len(names) == 3 and not wanted:
-                content.note(line, "no_header", Severity.WARNING)
-            if header:
-                continue
-        count += 1
-        if cells is None or names is None:
+        if cells is None:
             yield Raw(line, None, find(source, "bad_row"))
         elif bad := next((cell for cell in cells if isinstance(cell, str) and (MARK in cell or "\0" in cell)), None):
             kind = "damaged" if MARK in bad else "nul"
@@ -69,10 +87,38 @@ def named(rows: Iterable[Row], content: Content, known: Collection[str], wanted:
             yield Raw(line, None, find(source, kind, column=column, encoding=content.encoding))
         elif len(cells) != len(names):
             yield Raw(line, None, find(source, "columns", found=len(cells), wanted=len(names)))
-        else:
+        elif plain:
             yield Raw(line, dict(zip(names, cells, strict=True)))
-    if not count and all(finding.severity is Severity.WARNING for finding in content.findings):
-        content.note(1, "empty_file")
+        else:
+            yield Raw(line, {names[at]: cells[at] for at in places})
+
+
+def _first(rows: Iterator[Row]) -> list[Row]:
+    """The rows from which the columns are told: a few, and no more than a block of text."""
+    taken: list[Row] = []
+    size = 0
+    while len(taken) < MOST and size < BLOCK and (row := next(rows, None)) is not None:
+        taken.append(row)
+        size += sum(len(cell) for cell in row[1] or () if isinstance(cell, str))
+    return taken
+
+
+def _order(rows: Sequence[Row], line: int, content: Content) -> tuple[int, int, int] | None:
+    """Columns of question, answer and thought, with a warning; None, with an error, where they are not clear."""
+    texts = [[str(cell) for cell in cells] for _, cells in rows if cells and len(cells) == 3]
+    if found := order(texts):
+        question, thought, answer = found
+        content.note(line, "no_header", Severity.WARNING, question=question + 1, thought=thought + 1, answer=answer + 1)
+        return question, answer, thought
+    sample = " | ".join(_short(cell) for cell in texts[0])
+    content.note(line, "columns_unclear", sample=sample)
+    return None
+
+
+def _short(text: str) -> str:
+    """A cell as a message shows it."""
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 
 def _usable(names: list[str], line: int, content: Content) -> bool:

@@ -164,12 +164,21 @@ TEXTS = {
     "several_sheets": ("several sheets hold something: {names}", "几张工作表都有内容：{names}"),
     "several_sheets_hint": ("save the one you want in a file of its own", "请把要用的那张单独存成文件"),
     "no_header": (
-        "no header line: the columns were taken as question, answer, thought",
-        "没有表头：各列依次当作问题、回答、思考",
+        "no header line: column {question} was taken as the question, {thought} as the thought, {answer} as the answer",
+        "没有表头：第 {question} 列当作问题，第 {thought} 列当作思考，第 {answer} 列当作回答",
     ),
     "no_header_hint": (
-        "if that is wrong, add a header line or give column numbers: --question-field 1 …",
-        "如果不对，请加表头，或用列号指定：--question-field 1 …",
+        "look at a record; if that is wrong, give all three, as in "
+        "--map question={question} thought={thought} answer={answer}",
+        "请看一条记录；如果不对，请三个都指定，例如 --map question={question} thought={thought} answer={answer}",
+    ),
+    "columns_unclear": (
+        "no header line, and it is not clear which column is the question, the thought and the answer: {sample}",
+        "没有表头，也看不出哪一列是问题、思考和回答：{sample}",
+    ),
+    "columns_unclear_hint": (
+        "say it by number, for example --map question=1 thought=2 answer=3, or add a header line",
+        "请用列号指定，例如 --map question=1 thought=2 answer=3，或加上表头",
     ),
     # fields
     "unknown_shape": (
