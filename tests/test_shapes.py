@@ -229,6 +229,8 @@ def assistant(content: Any = "<think>t</think>a", **more: Any) -> dict[str, Any]
 REFUSED = [
     ("tool_use", [user(), assistant(None, tool_calls=[{"name": "f"}]), {"role": "tool", "content": "1"}, assistant()]),
     ("tool_use", [user(), assistant(function_call={"name": "f"})]),
+    ("tool_use", [user(), assistant("<think>t</think><tool_call>{}</tool_call>\n")]),
+    ("tool_use", [user(), assistant(), user("\n<tool_response>8</tool_response>"), assistant()]),
     ("tool_use", [user(), assistant([{"type": "tool_use", "name": "f"}])]),
     ("tool_use", [user(), {"from": "function_call", "value": "f"}, {"from": "observation", "value": "1"}, assistant()]),
     ("bad_turns", [user(), user(), assistant()]),
@@ -249,6 +251,11 @@ REFUSED = [
 @pytest.mark.parametrize(("kind", "messages"), REFUSED)
 def test_what_is_no_dialogue_of_texts_is_refused_whole(kind: str, messages: Any) -> None:
     assert kinds({"messages": messages}) == [kind]
+
+
+def test_a_dialogue_that_speaks_of_tool_calls_is_none() -> None:
+    asked = [user("What is <tool_call>?"), assistant("<think>t</think>`<tool_call>…</tool_call>` encloses a call.")]
+    assert len(reading({"messages": asked}).records) == 1
 
 
 def test_tools_that_are_not_called_are_said_to_be_left_out() -> None:
