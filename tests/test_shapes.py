@@ -502,10 +502,18 @@ def test_a_name_counts_as_known_where_one_row_has_it() -> None:
 @pytest.mark.parametrize(
     ("row", "suggestion"),
     [
-        ({"frage": "q", "denken": "t", "antwort": "a"}, "--map question=frage thought=denken answer=antwort"),
+        ({"frage": "q", "denken": "a, so a", "antwort": "a"}, "--map question=frage thought=denken answer=antwort"),
         ({"id": 7, "questions": "q", "resp": "a"}, "--map question=questions answer=resp"),
-        ({"x": {"prompts": "q"}, "my cot": "t", "y": "a"}, "--map question=x.prompts 'thought=my cot' answer=y"),
+        ({"x": {"prompts": "q"}, "my cot": "a, so a", "y": "a"}, "--map question=x.prompts 'thought=my cot' answer=y"),
         ({"turns": [{"say": "q"}, {"say": "a"}]}, "--map 'question=turns[0].say' 'answer=turns[1].say'"),
+        (
+            {"主诉": "咳嗽", "思路": "先看肺，再看心", "结果": "肺炎", "病历号": "10001"},
+            "--map 'question=主诉' 'thought=思路' 'answer=结果'",
+        ),
+        ({"1": "7", "2": "Is it?", "3": "no", "4": "It is not."}, "--map question=2 thought=4 answer=3"),
+        ({"prompts": "q", "x": "It is so.", "y": "It was so."}, "--map question=prompts thought=… answer=…"),
+        ({"4": "yes", "5": "Name the bird.", "6": "It is black."}, ""),
+        ({"frage": "q", "ref": "A-17", "link": "https://a.b/c", "resp": "a"}, "--map question=frage answer=resp"),
         ({"text": "q"}, ""),
         ({}, ""),
     ],
@@ -515,6 +523,15 @@ def test_a_row_of_no_shape_gets_a_map_to_try(row: dict[str, Any], suggestion: st
     (finding,) = reading(row).findings
     assert finding.kind == "unknown_shape"
     assert (suggestion or "--map question=…") in finding.hint
+
+
+def test_a_preference_pair_is_called_that() -> None:
+    rows = [{"prompt": "q", "chosen": "a", "rejected": "b"}, {"x": "q", "chosen": [{"content": "a"}], "rejected": []}]
+    hints = [finding.hint for row in rows for finding in reading(row).findings if finding.kind == "preference_pair"]
+    assert [hint.partition("--map ")[2] for hint in hints] == [
+        "question=prompt answer=chosen",
+        "question=… answer=chosen[-1].content",
+    ]
 
 
 NAME = st.text(string.ascii_letters + " .[]{}-_日本", min_size=1, max_size=9)

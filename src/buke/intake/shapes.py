@@ -131,6 +131,11 @@ def ambiguities(roles: Roles, source: str) -> list[Finding]:
 
 def _unknown(value: dict[str, Any], source: str) -> Finding:
     """The finding for a row without a shape, with a --map that may fit it."""
+    by_name = {normal(key): key for key in list(value)[:REMEMBERED]}
+    if {"chosen", "rejected"} <= by_name.keys():
+        question = next((by_name[name] for name in NAMES["question"] if name in by_name), "…")
+        chosen = by_name["chosen"] + ("[-1].content" if isinstance(value[by_name["chosen"]], list) else "")
+        return find(source, "preference_pair", question=question, answer=chosen)
     names = ", ".join(list(value)[:12])[:300] or "–"
     suggestion = suggest(value) or "--map question=… thought=… answer=…"
     return find(source, "unknown_shape", names=names, suggestion=suggestion)

@@ -189,6 +189,14 @@ TEXTS = {
         "say where they are, for example {suggestion}",
         "请说明它们在哪里，例如 {suggestion}",
     ),
+    "preference_pair": (
+        "a preference pair, and buke learns from one answer",
+        "这是偏好对（chosen 与 rejected），而 buke 只从一个回答学习",
+    ),
+    "preference_pair_hint": (
+        "to learn the chosen one: --map question={question} answer={answer}",
+        "要学习选中的那个，请用 --map question={question} answer={answer}",
+    ),
     "unknown_field": (
         "{path}: no field called {name!r}; the fields are {names}",
         "{path}：没有名为 {name!r} 的字段；现有字段：{names}",
