@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from buke.intake.formats import find
+from buke.intake.formats import Fault, find
 from buke.intake.mapping import MISSING, Options
 from buke.records import CLOSE, OPEN, Finding, Record, Turn
 from buke.words import t
@@ -103,6 +103,7 @@ def _check(value: Any, role: str, number: int, source: str, findings: list[Findi
     kind = tag = ""
     if not isinstance(value, str):
         kind = "missing_field" if value is MISSING else "null_field" if value is None else "wrong_type"
+        kind = value.kind if isinstance(value, Fault) else kind
     elif not value or value.isspace():
         kind = "" if role == "system" else "empty_field"
     elif not value.isascii():
@@ -114,7 +115,7 @@ def _check(value: Any, role: str, number: int, source: str, findings: list[Findi
         tag = CLOSE if CLOSE in value else OPEN if OPEN in value else ""
         kind = "think_tag" if tag else ""
     if kind:
-        shown = t(f"intake.type_{_TYPES.get(type(value), 'other')}") if kind == "wrong_type" else ""
+        shown = t(f"intake.type_{_TYPES.get(type(value), 'other')}") if kind == "wrong_type" else str(value)[:40]
         where = _where(number)
         findings.append(find(source, kind, role=t(f"intake.{role}"), type=shown, tag=tag, where=where))
 

@@ -6,16 +6,17 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 from buke.intake.columns import MOST, order
 from buke.intake.encodings import MARK, MARKING
-from buke.intake.rows import Content, Raw, find, normal, twice
+from buke.intake.rows import Content, Fault, Raw, find, normal, twice
 from buke.intake.source import BLOCK, MAX_LINE
 from buke.records import Severity
 
 MAX_COLUMNS = 10_000
+HEADING = 10  # rows among which the headings are looked for
 SHOWN = 40  # characters of a cell in a message
 Row = tuple[int, Sequence[Any] | None]  # the line on which a row begins, and its cells; None where they cannot be told
 
@@ -55,19 +56,24 @@ def named(rows: Iterable[Row], content: Content, known: Collection[str], wanted:
     """
     rows = iter(rows)
     first = _first(rows)
-    top = next((at for at, (_, cells) in enumerate(first) if cells is not None), len(first))
+    at = heading(first, known, wanted)
+    top = next((at for at, (_, cells) in enumerate(first) if cells is not None), len(first)) if at is None else at
     line, cells = first[top] if first[top:] else (1, None)
-    header = cells is not None and _is_header(cells, known, wanted)
+    header = at is not None or (cells is not None and _is_words(cells))
     names = [str(cell).strip() if header else str(i) for i, cell in enumerate(cells or (), 1)]
-    if not _usable(names, line, content):
+    if not _usable(names, line, content) or (at is None and _is_title(first, content)):
         return
+    above = first[:top]
+    if shown := [_short(str(cell)) for _, row in above for cell in row or () if cell != ""]:
+        content.note(line, "above_header", Severity.WARNING, row=line, shown=" | ".join(shown[:5]))
     places: Sequence[int] = range(len(names))
     if not header and len(names) == 3 and not {*wanted} & {*names}:
         if (found := _order(first[top:], line, content)) is None:
             return
         places = found
     count = 0
-    for raw in _raws(chain(first[:top], first[top + header :], rows), names, places, content):
+    rows = chain((row for row in above if row[1] is None), first[top + header :], rows)
+    for raw in _raws(rows, names, places, content):
         count += 1
         yield raw
     if not count and all(finding.severity is Severity.WARNING for finding in content.findings):
@@ -76,21 +82,26 @@ def named(rows: Iterable[Row], content: Content, known: Collection[str], wanted:
 
 def _raws(rows: Iterable[Row], names: list[str], places: Sequence[int], content: Content) -> Iterator[Raw]:
     """Rows under these names, their fields in the order of these places, or what is wrong with them."""
+    sheet = content.format == "xlsx"  # where empty cells at the end of a row are not there
     plain = [*places] == [*range(len(names))]
     for line, cells in rows:
         source = f"{content.name}:{line}"
+        if sheet and cells and all(isinstance(cell, Fault) for cell in cells[len(names) :]):
+            cells = cells[: len(names)]  # beside the columns nothing but formulas
         if cells is None:
             yield Raw(line, None, find(source, "bad_row"))
         elif bad := next((cell for cell in cells if isinstance(cell, str) and (MARK in cell or "\0" in cell)), None):
             kind = "damaged" if MARK in bad else "nul"
             column = 1 + sum(len(str(cell)) + 1 for cell in cells[: cells.index(bad)])
             yield Raw(line, None, find(source, kind, column=column, encoding=content.encoding))
-        elif len(cells) != len(names):
-            yield Raw(line, None, find(source, "columns", found=len(cells), wanted=len(names)))
+        elif len(cells) != len(names) and not (sheet and len(cells) < len(names)):
+            kind = "columns_sheet" if sheet else "columns"
+            yield Raw(line, None, find(source, kind, found=len(cells), wanted=len(names)))
         elif plain:
-            yield Raw(line, dict(zip(names, cells, strict=True)))
+            yield Raw(line, dict(zip_longest(names, cells, fillvalue="")))
         else:
-            yield Raw(line, {names[at]: cells[at] for at in places})
+            padded = [*cells, *[""] * (len(names) - len(cells))]
+            yield Raw(line, {names[at]: padded[at] for at in places})
 
 
 def _first(rows: Iterator[Row]) -> list[Row]:
@@ -161,11 +172,33 @@ def cells_of(texts: Iterable[str], delimiter: str, quoting: int) -> Iterator[Row
             yield line, cells
 
 
-def _is_header(cells: Sequence[Any], known: Collection[str], wanted: Collection[str]) -> bool:
-    """Whether a first row names the columns: two known names, a name the user gave, or nothing but single words."""
-    texts = [cell.strip() if isinstance(cell, str) else "" for cell in cells]
-    if any(text in wanted and not text.isdigit() for text in texts):
-        return True
-    if sum(normal(text) in known for text in texts) > 1:
-        return True
-    return all(re.fullmatch(r"[^\W\d][\w.-]{0,39}", text) for text in texts)
+def heading(rows: Sequence[Row], known: Collection[str], wanted: Collection[str]) -> int | None:
+    """Which row names the columns, for it has two known names or one that the user gave: the first, or, below a title,
+    one of the first HEADING rows that has more cells than any above it; None where no row does."""
+    widest = 0
+    for at, (_, cells) in enumerate(rows[:HEADING]):
+        texts = [cell.strip() if isinstance(cell, str) else "" for cell in cells or ()]
+        filled = len(texts) - texts.count("")
+        if filled > widest and (
+            any(text in wanted and not text.isdigit() for text in texts)
+            or sum(normal(text) in known for text in texts) > 1
+        ):
+            return at
+        widest = max(widest, filled)
+    return None
+
+
+def _is_words(cells: Sequence[Any]) -> bool:
+    """Whether a first row has nothing but single words, which name columns in other words than ours."""
+    return all(re.fullmatch(r"[^\W\d][\w.-]{0,39}", cell.strip() if isinstance(cell, str) else "") for cell in cells)
+
+
+def _is_title(rows: Sequence[Row], content: Content) -> bool:
+    """Whether a first row of one cell stands above a wider one that may name the columns; then there is a finding."""
+    filled = [(line, [cell for cell in cells or () if cell != ""]) for line, cells in rows[:HEADING]]
+    most = max((len(cells) for _, cells in filled), default=0)
+    if not filled or len(filled[0][1]) != 1 or most < 2:
+        return False
+    row = next(line for line, cells in filled if 2 * len(cells) > most and len(cells) > 1)
+    content.note(row, "header_below", row=row)
+    return True

@@ -163,6 +163,47 @@ TEXTS = {
     ),
     "several_sheets": ("several sheets hold something: {names}", "几张工作表都有内容：{names}"),
     "several_sheets_hint": ("save the one you want in a file of its own", "请把要用的那张单独存成文件"),
+    "other_sheets": (
+        "read was the sheet {name}, whose headings are known; left out: {left}",
+        "读取了工作表 {name}，它的表头认得出；未读：{left}",
+    ),
+    "other_sheets_hint": (
+        "nothing to do, unless records stand on the others: save those in a file of their own",
+        "如果其他工作表没有记录，无需处理；有则请单独存成文件",
+    ),
+    "above_header": (
+        "the headings were found in row {row}; left out above them: {shown}",
+        "表头在第 {row} 行；上面的内容未读：{shown}",
+    ),
+    "above_header_hint": ("nothing to do, unless this is a record", "如果那不是记录，无需处理"),
+    "header_below": (
+        "the first row is a title; the headings seem to be in row {row}",
+        "第一行是标题；表头好像在第 {row} 行",
+    ),
+    "header_below_hint": (
+        "delete the rows above the headings; other names than question, thought and answer are given with --map",
+        "请删去表头上面的行；列名不是问题、思考、回答时，请用 --map 指定",
+    ),
+    "columns_sheet": (
+        "{found} cells are filled where there are {wanted} headings",
+        "有 {found} 个单元格，而表头只有 {wanted} 个",
+    ),
+    "columns_sheet_hint": ("give the other columns a heading, or empty them", "请给多出的列加上表头，或清空它们"),
+    "cell_error": ("the {role}{where} is {type}, the error of a formula", "{role}{where}是公式错误 {type}"),
+    "cell_error_hint": ("write the text into the cell, or delete the row", "请在单元格里写上文字，或删去这一行"),
+    "cell_formula": (
+        "the {role}{where} is a formula whose result was not saved: {type}",
+        "{role}{where}是没有保存结果的公式：{type}",
+    ),
+    "cell_formula_hint": (
+        "open the file in Excel, let it calculate, and save it; or paste the values in the place of the formulas",
+        "请在 Excel 里打开、计算后保存；或把公式粘贴成值",
+    ),
+    "cell_boolean": ("the {role}{where} is the value {type}, not text", "{role}{where}是逻辑值 {type}，不是文字"),
+    "cell_boolean_hint": (
+        "type an apostrophe before it, so that the cell holds text: '{type}",
+        "请在前面加一个撇号，使单元格成为文字：'{type}",
+    ),
     "no_header": (
         "no header line: column {question} was taken as the question, {thought} as the thought, {answer} as the answer",
         "没有表头：第 {question} 列当作问题，第 {thought} 列当作思考，第 {answer} 列当作回答",
