@@ -140,6 +140,49 @@ def test_wrapper_around_one_list(tmp_path: Path) -> None:
         take(tmp_path, json.dumps({"train": [GOOD], "test": [GOOD]}))
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_fault_in_an_array_costs_one_record(tmp_path: Path, indent: int | None) -> None:
+    pieces = [json.dumps({**GOOD, "question": f"Q{i}", "more": [{}, {}]}, indent=indent) for i in range(6)]
+    pieces[1] = pieces[1].replace('"Q1"', '"a "b""')
+    pieces[3] = pieces[3].replace('"A"', "NaN")
+    text = ",\n".join(pieces).replace(pieces[4] + ",", pieces[4])
+    intake = take(tmp_path, f"[{text},\n]")
+    assert [record.question for record in intake.records] == ["Q0", "Q2", "Q4", "Q5"]
+    assert [kind for _, kind in sorted(seen(intake))] == [
+        "quote_or_comma", "not_a_number", "missing_comma", "trailing_comma",
+    ]  # fmt: skip
+    assert intake.read == 6
+
+
+def test_an_array_on_one_line_is_left_where_it_breaks_for_it_may_go_on_anywhere(tmp_path: Path) -> None:
+    good, bad = json.dumps(GOOD), '{"question": "a "b"", "x": "'
+    with pytest.raises(Refusal, match="column"):
+        take(tmp_path, f"[{good}, {bad}}}, {good}]")
+    cut = take(tmp_path, f"[{good}, {good[:30]}")
+    assert (len(cut.records), seen(cut)) == (1, [(1, "truncated")])
+
+
+def test_pretty_records_one_after_the_other(tmp_path: Path) -> None:
+    pieces = [json.dumps({**GOOD, "question": f"Q{i}", "x": [{}]}, indent=2) for i in range(5)]
+    intake = take(tmp_path, "\n".join(pieces))
+    assert [(record.question, record.source.rpartition(":")[2]) for record in intake.records] == [
+        (f"Q{i}", str(1 + 8 * i)) for i in range(5)
+    ]
+    for at in (0, 2):
+        broken = [piece.replace(f'"Q{at}"', f"Q{at}") for piece in pieces]
+        intake = take(tmp_path, "\n".join(broken))
+        assert (len(intake.records), seen(intake)) == (4, [(2 + 8 * at, "broken")])
+    intake = take(tmp_path, ",\n".join(pieces))
+    assert (len(intake.records), {kind for _, kind in seen(intake)}) == (5, {"trailing_comma"})
+
+
+def test_a_document_of_faults_alone_is_given_up_in_time(tmp_path: Path) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(Refusal):
+        take(tmp_path, "[\n" + '{"a": x},\n' * 100_000 + "]")
+    assert time.perf_counter() - begun < 5
+
+
 def test_one_record_alone_flat_or_pretty(tmp_path: Path) -> None:
     assert len(take(tmp_path, json.dumps(GOOD)).records) == 1
     assert len(take(tmp_path, json.dumps(GOOD, indent=1)).records) == 1
@@ -258,8 +301,21 @@ def test_every_broken_line_in_one_pass_also_where_the_first_is_broken(tmp_path: 
     [
         ("[\n" + json.dumps(GOOD) + ",\n{'question': 1}\n]", r":3: column 2: single quotes"),
         ("[\n" + json.dumps(GOOD) + ",\n]", r":[23]: column \d+: a comma"),
-        ("[\n" + json.dumps(GOOD) + "\n" + json.dumps(GOOD) + "\n]", r":3: column 1: a comma is missing"),
+        ("[\n" + json.dumps(GOOD) + "\n" + json.dumps(GOOD) + "\n]", r":3: column 1: no comma between"),
         ("[\n" + json.dumps(GOOD) + ",\n" + json.dumps(GOOD) + "\n", r":4: column 1: the JSON breaks off"),
+    ],
+)
+def test_a_fault_at_the_end_of_an_array_leaves_what_stands_before(tmp_path: Path, content: str, place: str) -> None:
+    path = write(tmp_path, content)
+    intake = read([path])
+    assert [record.question for record in intake.records] == ["Q?"]
+    (finding,) = [finding for finding in intake.findings if finding.kind != "duplicate"]
+    assert re.search(re.escape(path.name) + place, str(finding))
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
         ("[" + json.dumps(GOOD) + "]\n\n  x", r":3: column 3: more text"),
         ('{\n  "data": [\n    {"question": "q",}\n  ]\n}', r":3: column \d+: a comma"),
         ("[]", r":1: the file is empty"),

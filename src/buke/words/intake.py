@@ -135,6 +135,11 @@ TEXTS = {
         "第 {column} 列：缺逗号，或文字里的双引号没有转义",
     ),
     "quote_or_comma_hint": ('write \\" for a quote inside a text', '文字里的双引号请写成 \\"'),
+    "missing_comma": (
+        "column {column}: no comma between this record and the one before",
+        "第 {column} 列：这条记录与前一条之间缺逗号",
+    ),
+    "missing_comma_hint": ("write a comma between them; both were read", "请在中间补上逗号；两条都已读取"),
     "broken": ("column {column}: not valid JSON", "第 {column} 列：不是有效的 JSON"),
     "broken_hint": ("look at what stands before this column", "请检查这一列之前的内容"),
     "too_deep": ("the JSON is nested too deeply", "JSON 嵌套太深"),
