@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import string
 import time
 from collections import Counter
@@ -69,6 +70,10 @@ FIELDS = [
     ("gsm8k", {"question": "q", "answer": "t\n#### a"}),
     ("columns", {"1": "q", "2": "a", "3": "t"}),
     ("fields", {"问题": "q", "思考过程": "t", "回答": "a"}),
+    ("fields", {"problem": "q", "solution": "t", "answer": "a"}),
+    ("fields", {"question": "q", "reasoning": "t", "deepseek_attempt": "a"}),
+    ("fields", {"question": "q", "thinking_trajectories": ["t"], "solution": "a", "cot_type": "math"}),
+    ("fields", {"question": "q", "reasoning_conent": "t", "answer": "a"}),
 ]
 
 
@@ -523,6 +528,43 @@ def test_a_row_of_no_shape_gets_a_map_to_try(row: dict[str, Any], suggestion: st
     (finding,) = reading(row).findings
     assert finding.kind == "unknown_shape"
     assert (suggestion or "--map question=…") in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("row", "names", "suggestion"),
+    [
+        ({"question": "q", "answer": "a", "why": "so"}, "(why)", "--map thought=why"),
+        (
+            {"question": "q", "answer": "a", "source": "x", "my reason": "so", "note": "n"},
+            "(my reason, note)",
+            "--map 'thought=my reason'",
+        ),
+        ({"question": "q", "answer": "a", "x": "so", "y": "n"}, "(x, y)", "--map thought=…"),
+        ({"question": "q", "opa": "x", "opb": "y", "cop": 0, "exp": "so"}, "exp", "--map thought=exp"),
+        (
+            {"problem": "q", "solution": "s", "answer": "8", "generations": ["<think>t</think>a", "<think>u</think>b"]},
+            "(solution, generations)",
+            "--map 'answer=generations[0]'",
+        ),
+        (
+            {"question": "q", "thought": "t", "final result": "a", "n": "x"},
+            "(final result, n)",
+            "--map 'answer=final result'",
+        ),
+    ],
+)
+def test_what_is_lacking_is_looked_for_in_the_unused_fields(row: dict[str, Any], names: str, suggestion: str) -> None:
+    (finding,) = reading(row).findings
+    assert names in finding.hint
+    assert suggestion + ";" in finding.hint
+    if "…" not in suggestion:
+        role, _, place = shlex.split(suggestion)[1].partition("=")
+        assert reading(row, Options(map=((role, place),))).records
+
+
+def test_an_explanation_that_is_the_thought_is_not_in_the_answer_too() -> None:
+    row = {"question": "q", "opa": "x", "opb": "y", "cop": 0, "exp": "so x"}
+    assert texts(one(row, Options(map=(("thought", "exp"),)))) == ("q\nA. x\nB. y", "so x", "A. x")
 
 
 def test_a_preference_pair_is_called_that() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,10 @@ _NO_ROLE = re.compile(
     r"(?:^|_)(?:id|idx|index|uuid|no|nr|num|number|key|url|link|date|time|lang|language|source|split|score)$"
     r"|[号码]$|^序号|日期|时间|来源|链接|rejected"
 )
+_LIKELY = {
+    "thought": re.compile("think|thought|reason|cot|rationale|expla|^exp$|solution|思|推理|解析|分析"),
+    "answer": re.compile("answer|response|attempt|output|completion|result|答|回复|结果|结论|输出"),
+}
 ROLES = ("question", "thought", "answer")
 SHOWN = 20  # names listed in a message
 
@@ -186,6 +190,22 @@ def suggest(row: dict[str, Any]) -> str:
     words = [shlex.quote(f"{role}={written(path)}") if path else f"{role}=…" for role, path in pairs]
     suggestion = " ".join(["--map", *words])
     return suggestion if len(suggestion) < 200 else ""
+
+
+def lacking(row: dict[str, Any], role: str, used: Collection[str]) -> tuple[list[str], str]:
+    """(the unused fields of a row that hold texts, a --map with the one that may be the thought or answer it lacks)."""
+    left = {key: value for key, value in row.items() if key not in used}
+    texts: dict[Steps, tuple[Steps, str]] = {}  # of a list, the first
+    for path, text in islice(_texts(left, (), 0), SHOWN):
+        if _is_prose(path, text):
+            texts.setdefault(tuple(step for step in path if isinstance(step, str)), (path, text))
+    names = list(dict.fromkeys(str(path[0]) for path in texts))
+    both = [path for path, text in texts.values() if "</think>" in text]
+    likely = both or [path for path, _ in texts.values() if _LIKELY[role].search(_last(path))]
+    likely = likely or [path for path, _ in texts.values()]
+    place = written(likely[0]) if len(likely) == 1 else ""
+    word = f"{'answer' if both else role}={place or '…'}"
+    return names, f"--map {shlex.quote(word) if place else word}"
 
 
 def _supported(missing: list[str], left: list[tuple[Steps, str]]) -> dict[str, Steps | None]:

@@ -272,6 +272,10 @@ TEXTS = {
         "add one, name the field with --thought-field, or decide: --without-thought empty (or mix)",
         "请补上，或用 --thought-field 指定字段，或作出决定：--without-thought empty（或 mix）",
     ),
+    "perhaps_in": (
+        "perhaps it is in one of the fields not used ({names}): {suggestion}; if not, {hint}",
+        "也许在没有用到的字段里（{names}）：{suggestion}；如果不是，{hint}",
+    ),
     "think_tag": ("a {tag} stands inside the {role}{where}", "{role}{where}里有 {tag}"),
     "think_tag_hint": (
         "the tags are added by buke; delete it, or put the thought between one <think> and one </think>",
