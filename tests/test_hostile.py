@@ -201,7 +201,7 @@ CORPUS: dict[str, tuple[Made, str, int]] = {
     # JSON
     "trailing comma": (GOOD + GOOD.replace("}", ",}"), "trailing_comma", 2),
     "commas between lines": ((GOOD.strip() + ",\n") * 2, "trailing_comma", 1),
-    "an array called .jsonl": ("[\n" + GOOD + ",\n" + row(answer=3) + "]", "wrong_type", 4),
+    "an array called .jsonl": ("[\n" + GOOD + ",\n" + row(answer=[3]) + "]", "wrong_type", 4),
     "single quotes": (GOOD + "{'question': 'q'}\n", "single_quotes", 2),
     "Python's words": (GOOD + '{"question": None}\n', "python_literal", 2),
     "duplicate keys": (GOOD + '{"question": "q", "answer": "a", "question": "p"}\n', "duplicate_key", 2),
@@ -217,7 +217,8 @@ CORPUS: dict[str, tuple[Made, str, int]] = {
     "minus infinity": (GOOD + '{"question": "q", "answer": -Infinity}\n', "not_a_number", 2),
     "null thought": (row(thought=None), "no_thought", 1),
     "null answer": (row(answer=None), "null_field", 1),
-    "numbers for texts": (row(question=3, answer=1.5), "wrong_type", 1),
+    "a number for a thought": (row(thought=3), "wrong_type", 1),
+    "numbers for texts": (row(question=3, answer=1.5), "number_as_text", 1),
     "a list for a text": (row(answer=["a"]), "wrong_type", 1),
     "text instead of records": (GOOD + '"q"\n7\nnull\n', "not_object", 2),
     "arrays instead of records": ("[[1], [2]]", "not_object", 1),

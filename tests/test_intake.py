@@ -496,7 +496,7 @@ def test_ambiguous_fields_are_said_once(tmp_path: Path) -> None:
 BAD = [
     ({"question": None}, "null_field"),
     ({"question": " \n"}, "empty_field"),
-    ({"question": 3}, "wrong_type"),
+    ({"question": 3e50}, "wrong_type"),
     ({"question": ["q"]}, "wrong_type"),
     ({"thought": {"a": 1}}, "wrong_type"),
     ({"thought": None}, "no_thought"),
@@ -604,7 +604,7 @@ def test_nothing_to_learn_from(tmp_path: Path, content: str, message: str) -> No
 
 def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="none of the 30 records is good") as refusal:
-        take(tmp_path, lines(*({**GOOD, "answer": i} for i in range(30))))
+        take(tmp_path, lines(*({**GOOD, "answer": [i]} for i in range(30))))
     assert len(refusal.value.details) == 21
     assert refusal.value.details[-1] == "and 10 more"
 
@@ -620,8 +620,8 @@ def test_the_catalogue_has_the_same_values_in_both_languages(tmp_path: Path) -> 
         fields = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in (english, chinese)]
         assert fields[0] == fields[1], key
     set_language("zh")
-    intake = take(tmp_path, lines(GOOD, {**GOOD, "answer": 3}))
-    assert intake.findings[0].message == "回答是数字，不是文字"
+    intake = take(tmp_path, lines(GOOD, {**GOOD, "thought": 3}))
+    assert intake.findings[0].message == "思考是数字，不是文字"
 
 
 # ---- split

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buke import intake
 from buke.cli.flags import common, settings_from
 from buke.config import make, read_toml, to_toml
 from buke.intake.formats import Raw
@@ -115,6 +116,23 @@ def test_four_signs_that_open_no_last_line_are_text() -> None:
     row = {"question": "q", "answer": "#### Heading\ntext"}
     assert texts(one(row, EMPTY)) == ("q", "", "#### Heading\ntext")
     assert texts(one({"question": "q", "answer": "#### 5"}, EMPTY)) == ("q", "", "5")
+
+
+@pytest.mark.parametrize(("value", "text"), [(8, "8"), (-0.5, "-0.5"), (8.0, "8.0"), (10**19, "10000000000000000000")])
+def test_a_number_is_learned_as_it_is_written_with_a_warning(value: float, text: str) -> None:
+    made = reading({"question": "q", "thought": "t", "answer": value})
+    assert texts(made.records[0]) == ("q", "t", text)
+    assert [(f.kind, f.severity) for f in made.findings] == [("number_as_text", Severity.WARNING)]
+    for other in (True, [value], {"a": value}, 1e22, float("inf")):
+        assert kinds({"question": "q", "thought": "t", "answer": other}) == ["wrong_type"]
+
+
+def test_numbers_are_spoken_of_once_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    rows = [{"question": f"q{i}", "thought": f"so {i}", "answer": i} for i in range(9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [f.kind for f in intake.read([path]).findings] == ["number_as_text"]
+    assert intake.check([path], PLAIN, quick=True).tally.kinds["number_as_text"].count == 1
 
 
 def test_without_a_thought_is_the_users_decision() -> None:
@@ -472,7 +490,7 @@ def test_a_map_places_roles_and_leaves_the_others_to_be_recognised() -> None:
 
 def test_what_a_map_finds_is_checked_like_any_field() -> None:
     placed = Options(map=(("question", "x.q"), ("thought", "{x.t}"), ("answer", "n")))
-    assert kinds({"x": {"q": "q", "t": "t"}, "n": 3.0}, placed) == ["wrong_type"]
+    assert kinds({"x": {"q": "q", "t": "t"}, "n": [3.0]}, placed) == ["wrong_type"]
     assert kinds({"x": {"t": 1.0}, "n": None}, placed) == ["missing_field", "wrong_type", "null_field"]
     assert kinds({"x": {"q": "q"}, "n": "a"}, placed) == ["no_thought"]
 

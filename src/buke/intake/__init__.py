@@ -24,7 +24,7 @@ from buke.intake.names import KNOWN
 from buke.intake.review import review
 from buke.intake.shapes import Reading, Roles, ambiguities, records
 from buke.intake.split import leaks, split
-from buke.intake.tally import commonest
+from buke.intake.tally import ONCE, commonest
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
@@ -95,12 +95,14 @@ class _Taken:
         self.told: set[Roles] = set()
         self.roles: Roles | None = None
         self.own: list[Finding] = []
+        self.once: set[str] = set()  # kinds of ONCE that were met
 
     def row(self, reading: Reading, intake: Intake, limit: int | None) -> None:
         """Take one row: its records that were not met before, and what is to be said of them."""
         self.rows += 1
         self.shapes[reading.shape] += 1
-        self.own += reading.findings
+        self.own += [f for f in reading.findings if f.kind not in ONCE or f.kind not in self.once]
+        self.once |= {f.kind for f in reading.findings if f.kind in ONCE}
         if (roles := reading.roles) and roles not in self.told:
             self.told.add(roles)
             self.roles = self.roles or roles

@@ -128,12 +128,25 @@ def records(raw: Raw, source: str, options: Options) -> Reading:
         system = system if own is None else own
     else:
         made, shape = _plain(value, roles, source, findings)
+        if made and not (type(made[-1].question) is str and type(made[-1].answer) is str):
+            made[-1] = _numbers_written(made[-1], source, findings)
     if not made:
         return Reading(source, (), findings, shape, roles)
     learned = lessons(made, system, source, options, findings)
     if not learned and not roles.turns:
         findings = [_with_place(finding, value, roles) for finding in findings]
     return Reading(source, learned, findings, shape, roles)
+
+
+def _numbers_written(exchange: Exchange, source: str, findings: list[Finding]) -> Exchange:
+    """An exchange whose question or answer was a plain number, as text; with a warning."""
+    for role in ("question", "answer"):
+        value = getattr(exchange, role)
+        # 1e22 and what JSON cannot hold are not as the file has them
+        if type(value) in (int, float) and re.fullmatch(r"-?\d+(\.\d+)?", shown := str(value)):
+            findings.append(find(source, "number_as_text", Severity.WARNING, role=t(f"intake.{role}"), shown=shown))
+            exchange = exchange._replace(**{role: shown})
+    return exchange
 
 
 def _with_place(finding: Finding, value: dict[str, Any], roles: Roles) -> Finding:

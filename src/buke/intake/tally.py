@@ -16,6 +16,7 @@ from buke.records import Finding, Record, Severity
 
 PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
 SAMPLES = 3
+ONCE = ("number_as_text",)  # kinds said once for a file
 TEXTS = ("question", "thought", "answer")
 
 
@@ -51,7 +52,8 @@ class Tally:
         self.rows += 1
         self.shapes[reading.shape] += 1
         for finding in reading.findings:
-            self.find(finding)
+            if finding.kind not in ONCE or finding.kind not in self.kinds:
+                self.find(finding)
         if reading.roles and self.roles is None:
             self.roles = reading.roles
             for finding in ambiguities(reading.roles, reading.source):

@@ -262,6 +262,14 @@ TEXTS = {
     "empty_field_hint": ("fill it in, or delete the record", "请补上内容，或删去这条记录"),
     "wrong_type": ("the {role}{where} is {type}, not text", "{role}{where}是{type}，不是文字"),
     "wrong_type_hint": ("put it in double quotes as text", "请写成双引号括起来的文字"),
+    "number_as_text": (
+        "the {role} is a number, {shown}, and is learned as that text",
+        "{role}是数字 {shown}，按这样的文字学习",
+    ),
+    "number_as_text_hint": (
+        "if zeros at the end count, as in 8.50, put it in double quotes",
+        "如果末尾的 0 有意义（如 8.50），请用双引号括起来",
+    ),
     "surrogate": (
         "the {role}{where} holds half of a character (a lone surrogate)",
         "{role}{where}里有半个字符（孤立的代理项）",
