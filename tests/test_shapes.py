@@ -112,6 +112,43 @@ def test_four_signs_part_thought_and_answer(answer: str, thought: str, last: str
     assert texts(one({"question": "q", "answer": answer})) == ("q", thought, last)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<|begin_of_thought|>\n\nt\n<|end_of_thought|>\n\n<|begin_of_solution|>\na\n<|end_of_solution|>\n",
+        "<|begin_of_thought|>t<|end_of_thought|>a",
+        "t\n</think>\n\na",
+        "t</think>\na",
+    ],
+)
+def test_a_thought_is_found_by_the_marks_of_others(answer: str) -> None:
+    assert texts(one({"question": "q", "answer": answer})) == ("q", "t", "a")
+    assert texts(one({"messages": [user(), assistant(answer)]})) == ("q", "t", "a")
+
+
+@pytest.mark.parametrize(
+    "answer", ["It writes `</think>` at the end.", "a </think> b </think>\nc", "<think>\n</think>\n</think>\na"]
+)
+def test_a_closing_tag_that_is_no_border_stays_an_error(answer: str) -> None:
+    assert kinds({"question": "q", "answer": answer}, EMPTY) == ["think_tag"]
+
+
+@pytest.mark.parametrize(
+    "answer", ["\n<analysis>t</analysis>\na", "‹思考›t‹/思考›a", "【思考】t【/思考】a", "<|begin_of_thought|>t"]
+)
+def test_a_thought_in_a_tag_of_another_name_is_spoken_of(answer: str) -> None:
+    made = reading({"question": "q", "answer": answer}, EMPTY)
+    assert len(made.records) == 1
+    assert [finding.kind for finding in made.findings] == ["thought_inside"]
+    for other in (
+        "<p>t</p>a",
+        "<analysis>t</analysis>",
+        "x <analysis>t</analysis>a",
+        "[分析] t",
+    ):
+        assert not reading({"question": "q", "answer": other}, EMPTY).findings
+
+
 def test_four_signs_that_open_no_last_line_are_text() -> None:
     row = {"question": "q", "answer": "#### Heading\ntext"}
     assert texts(one(row, EMPTY)) == ("q", "", "#### Heading\ntext")

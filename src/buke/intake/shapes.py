@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from buke.intake import dialogue
 from buke.intake.choices import Choice, choose, find_choice
 from buke.intake.formats import DIALOGUES, Raw, find, normal
+from buke.intake.inside import apart
 from buke.intake.lesson import Exchange, lessons
 from buke.intake.mapping import MISSING, Expression, Options, lacking, parse, suggest
 from buke.intake.names import NAMES, REMEMBERED, TRAJECTORIES
@@ -132,6 +133,7 @@ def records(raw: Raw, source: str, options: Options) -> Reading:
             made[-1] = _numbers_written(made[-1], source, findings)
     if not made:
         return Reading(source, (), findings, shape, roles)
+    made = [apart(exchange, source, findings) for exchange in made]
     learned = lessons(made, system, source, options, findings)
     if not learned and not roles.turns:
         findings = [_with_place(finding, value, roles) for finding in findings]

@@ -284,6 +284,14 @@ TEXTS = {
         "perhaps it is in one of the fields not used ({names}): {suggestion}; if not, {hint}",
         "也许在没有用到的字段里（{names}）：{suggestion}；如果不是，{hint}",
     ),
+    "thought_inside": (
+        "a thought seems to stand inside the answer, in {tag}",
+        "回答里似乎夹着思考，在 {tag} 里",
+    ),
+    "thought_inside_hint": (
+        "write <think> and </think> around it, or give it a field of its own",
+        "请改用 <think> 和 </think> 括住，或单独放进一个字段",
+    ),
     "think_tag": ("a {tag} stands inside the {role}{where}", "{role}{where}里有 {tag}"),
     "think_tag_hint": (
         "the tags are added by buke; delete it, or put the thought between one <think> and one </think>",
