@@ -157,7 +157,8 @@ CORPUS: dict[str, tuple[Made, str, int]] = {
     "an empty gzip": (gzip.compress(b""), "empty_file", 1),
     # line ends and marks
     "CRLF": ((GOOD + row(question="p")).replace("\n", "\r\n"), "", 0),
-    "bare CR": ((GOOD + row(question="p")).replace("\n", "\r"), "bare_cr", 1),
+    "bare CR": ((GOOD + row(question="p") + "{\n").replace("\n", "\r"), "truncated", 3),
+    "bare CR in one line": (GOOD + GOOD.replace("\n", "\r") + GOOD, "bare_cr", 2),
     "CSV with bare CR": ((CSV + "q,t,a\nq,t\n").replace("\n", "\r"), "columns", 3),
     "a mark": (b"\xef\xbb\xbf" + GOOD.encode(), "", 0),
     "a mark before CSV": (b"\xef\xbb\xbf" + (CSV + "q,t,a\n").encode(), "", 0),

@@ -83,6 +83,8 @@ def _text(chunks: Iterator[bytes], content: Content, known: Collection[str], wan
 
 def _json(head: bytes, texts: Iterator[bytes], content: Content, array: bool) -> Iterator[Raw]:
     """The rows of a text that begins with a bracket: as a stream where it is JSON Lines, else as a whole."""
+    if b"\n" not in head and b"\r" in head:  # an old Mac's line ends; inside a JSON text neither can stand
+        head, texts = head.replace(b"\r", b"\n"), (text.replace(b"\r", b"\n") for text in texts)
     if array or not _is_lines(head := _past_first_line(head, texts)):
         held = _held(head, texts)
         if sum(map(len, held)) <= MAX_WHOLE:
