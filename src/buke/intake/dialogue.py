@@ -25,6 +25,7 @@ _CALLS = ("tool_calls", "function_call")
 # How calls and results are written into the text itself: a call ends its turn, a result begins the next one.
 _CALL_ENDS = ("</tool_call>", "</tool_calls>", "</function_call>", "<|tool_calls_section_end|>", "<｜tool▁calls▁end｜>")
 _RESULT_BEGINS = ("<tool_response>", "<tool_result>", "<function_response>", "<function_results>")
+_CALL_EDGES = "<> \n\r\t"  # what a call can end with and a result begin with, to tell most texts apart at once
 _THOUGHTS = ("reasoning", "thinking", "thought")  # types of blocks
 SHOWN = 8  # speakers listed in a message
 
@@ -65,8 +66,7 @@ def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Ex
     contents = [_content(turn, each) for turn, each in zip(value, names, strict=True)]
     start = 1 if speakers[:1] == ["system"] else 0
     body = speakers[start:]
-    turns = zip(speakers, contents, strict=True)
-    if any(who in _TOOLS or kind == "tool" or _is_written_call(who, text) for who, (kind, _, text) in turns):
+    if _has_tools(speakers, contents):
         findings.append(find(source, "tool_use"))
     elif not body or body != ["user", "assistant"] * (len(body) // 2):
         shown = ", ".join(speakers[:SHOWN]) + (" …" if len(speakers) > SHOWN else "")
@@ -109,13 +109,19 @@ def _content(turn: dict[str, Any], names: _Names) -> tuple[str, Any, Any]:
     return "text", "\n".join(pieces["thought"]) or thought, "\n".join(pieces["text"])
 
 
-def _is_written_call(speaker: str, text: Any) -> bool:
-    """Whether a turn is a tool call, or a tool's result, written as text."""
-    if not isinstance(text, str):
-        return False
-    if speaker == "assistant":
-        return text[-60:].rstrip().endswith(_CALL_ENDS)
-    return speaker == "user" and text[:60].lstrip().startswith(_RESULT_BEGINS)
+def _has_tools(speakers: list[str], contents: list[tuple[str, Any, Any]]) -> bool:
+    """Whether a turn is a tool call, or a tool's result, be it written as text."""
+    for speaker, (kind, _, text) in zip(speakers, contents, strict=True):
+        if kind == "tool" or speaker in _TOOLS:
+            return True
+        if type(text) is not str:
+            continue
+        if speaker == "assistant":
+            if text[-1:] in _CALL_EDGES and text[-60:].rstrip().endswith(_CALL_ENDS):
+                return True
+        elif text[:1] in _CALL_EDGES and text[:60].lstrip().startswith(_RESULT_BEGINS):
+            return True
+    return False
 
 
 def earlier(history: list[Any], source: str, findings: list[Finding]) -> list[Exchange]:

@@ -26,7 +26,7 @@ def apart(exchange: Exchange, source: str, findings: list[Finding]) -> Exchange:
     with a warning where a thought seems to be there."""
     _, thought, answer = exchange
     none = (not thought or thought.isspace()) if isinstance(thought, str) else thought is None or thought is MISSING
-    if not none or not isinstance(answer, str):
+    if not none or not isinstance(answer, str) or answer.startswith(OPEN):
         return exchange
     if answer.lstrip().startswith(_BEGIN):
         inside, closed, rest = answer.strip().removeprefix(_BEGIN).partition(_END)

@@ -129,11 +129,13 @@ def records(raw: Raw, source: str, options: Options) -> Reading:
         system = system if own is None else own
     else:
         made, shape = _plain(value, roles, source, findings)
-        if made and not (type(made[-1].question) is str and type(made[-1].answer) is str):
-            made[-1] = _numbers_written(made[-1], source, findings)
     if not made:
         return Reading(source, (), findings, shape, roles)
-    made = [apart(exchange, source, findings) for exchange in made]
+    question, thought, answer = made[-1]
+    if type(question) is not str or type(answer) is not str:
+        made[-1] = made[-1] if roles.turns else _numbers_written(made[-1], source, findings)
+    if not thought or type(thought) is not str or len(made) > 1:
+        made = [apart(exchange, source, findings) for exchange in made]
     learned = lessons(made, system, source, options, findings)
     if not learned and not roles.turns:
         findings = [_with_place(finding, value, roles) for finding in findings]
