@@ -434,7 +434,7 @@ def test_a_file_that_breaks_off_is_said_to(tmp_path: Path, capsys: pytest.Captur
 
 def test_nothing_is_written_where_nothing_is_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "d.json"
-    path.write_text('[{"question": "q", "cot": "t", "answer": "a"},\n{"question": "x" "cot": 1}]', encoding="utf-8")
+    path.write_text('[{"question": "q" "cot": "t", "answer": "a"},\n{"question": "x" "cot": 1}]', encoding="utf-8")
     assert fixed(path)[0] == 2
     assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
     assert "not written, for no record is good" in capsys.readouterr().err
@@ -500,7 +500,7 @@ def twins(path: Path) -> Path:
     """Two questions, each with two answers; two types that are no text; two records with HTML, unlike."""
     lines: list[Any] = [{"question": q, "thought": f"so {a}", "answer": a}
                         for q, a in (("Which?", "x"), ("How?", "y"), ("Which?", "z"), ("How?", "w"))]  # fmt: skip
-    lines += [{"question": 5, "thought": "t", "answer": "a"}, {"question": "b", "thought": "t", "answer": ["a"]}]
+    lines += [{"question": {"x": 1}, "thought": "t", "answer": "a"}, {"question": "b", "thought": "t", "answer": ["a"]}]
     lines += [{"question": "H<sub>2</sub>O?", "thought": "t", "answer": "a"}]
     lines += [{"question": "c?", "thought": "t", "answer": "10<sup>3</sup>"}]
     return write(path, lines)
@@ -519,7 +519,7 @@ def test_places_that_differ_have_a_headline_that_holds_for_all_and_each_its_own_
     ]  # fmt: skip
     assert by_kind["wrong_type"]["message"] == "a part of the record is not text"
     assert by_kind["wrong_type"]["details"] == [
-        "the question is a number, not text", "the answer is a list, not text",
+        "the question is an object, not text", "the answer is a list, not text",
     ]  # fmt: skip
     assert by_kind["html"]["message"] == "HTML is left over"
     assert run(["check", str(path), "--held-out", "0", "--report", "page"]) == 0
@@ -529,10 +529,10 @@ def test_places_that_differ_have_a_headline_that_holds_for_all_and_each_its_own_
 
 
 def test_places_that_are_alike_keep_their_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path / "d.jsonl", [{"question": n, "thought": "t", "answer": "a"} for n in range(3)])
+    path = write(tmp_path / "d.jsonl", [{"question": n > 5, "thought": "t", "answer": "a"} for n in range(3)])
     _, found = as_json(capsys, str(path))
     (one,) = found["findings"]
-    assert (one["count"], one["message"], one["details"]) == (3, "the question is a number, not text", [])
+    assert (one["count"], one["message"], one["details"]) == (3, "the question is true or false, not text", [])
 
 
 @pytest.mark.parametrize("border", [1, 2, 3])

@@ -26,7 +26,7 @@ from buke.intake.names import KNOWN
 from buke.intake.review import review
 from buke.intake.shapes import Reading, Roles, ambiguities, records
 from buke.intake.split import leaks, split
-from buke.intake.tally import SEVERAL, commonest
+from buke.intake.tally import ONCE, SEVERAL, commonest
 from buke.records import Finding, Record, Severity
 from buke.words import Refusal, t
 
@@ -103,12 +103,14 @@ class _Taken:
         self.counting = Counting()
         self.roles: Roles | None = None
         self.own: list[Finding] = []
+        self.once: set[str] = set()  # kinds of ONCE that were met
 
     def row(self, reading: Reading, intake: Intake, limit: int | None) -> None:
         """Take one row: its records that were not met before, and what is to be said of them."""
         self.rows += reading.rows
         self.shapes[reading.shape] += reading.rows
-        self.own += reading.findings
+        self.own += [f for f in reading.findings if f.kind not in ONCE or f.kind not in self.once]
+        self.once |= {f.kind for f in reading.findings if f.kind in ONCE}
         self.counting.see(reading.counted, reading.source)
         if roles := reading.roles:
             self.roles = self.roles or roles

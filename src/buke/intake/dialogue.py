@@ -22,6 +22,10 @@ _SPEAKERS = {
 }  # fmt: skip
 _TOOLS = ("tool", "function", "observation", "function_call", "tool_call", "tool_result", "tool_use", "ipython")
 _CALLS = ("tool_calls", "function_call")
+# How calls and results are written into the text itself: a call ends its turn, a result begins the next one.
+_CALL_ENDS = ("</tool_call>", "</tool_calls>", "</function_call>", "<|tool_calls_section_end|>", "<｜tool▁calls▁end｜>")
+_RESULT_BEGINS = ("<tool_response>", "<tool_result>", "<function_response>", "<function_results>")
+_CALL_EDGES = "<> \n\r\t"  # what a call can end with and a result begin with, to tell most texts apart at once
 _THOUGHTS = ("reasoning", "thinking", "thought")  # types of blocks
 SHOWN = 8  # speakers listed in a message
 
@@ -62,7 +66,7 @@ def exchanges(value: Any, source: str, findings: list[Finding]) -> tuple[list[Ex
     contents = [_content(turn, each) for turn, each in zip(value, names, strict=True)]
     start = 1 if speakers[:1] == ["system"] else 0
     body = speakers[start:]
-    if any(speaker in _TOOLS for speaker in speakers) or any(kind == "tool" for kind, _, _ in contents):
+    if _has_tools(speakers, contents):
         findings.append(find(source, "tool_use"))
     elif not body or body != ["user", "assistant"] * (len(body) // 2):
         shown = ", ".join(speakers[:SHOWN]) + (" …" if len(speakers) > SHOWN else "")
@@ -135,6 +139,21 @@ def other_fields(turns: list[dict[str, Any]]) -> list[str]:
         used = {names.speaker, names.content, *names.thoughts, *names.calls}
         found |= {key: None for key, value in turn.items() if key not in used and value not in (None, "")}
     return list(found)
+
+
+def _has_tools(speakers: list[str], contents: list[tuple[str, Any, Any]]) -> bool:
+    """Whether a turn is a tool call, or a tool's result, be it written as text."""
+    for speaker, (kind, _, text) in zip(speakers, contents, strict=True):
+        if kind == "tool" or speaker in _TOOLS:
+            return True
+        if type(text) is not str:
+            continue
+        if speaker == "assistant":
+            if text[-1:] in _CALL_EDGES and text[-60:].rstrip().endswith(_CALL_ENDS):
+                return True
+        elif text[:1] in _CALL_EDGES and text[:60].lstrip().startswith(_RESULT_BEGINS):
+            return True
+    return False
 
 
 def earlier(history: list[Any], source: str, findings: list[Finding]) -> list[Exchange]:

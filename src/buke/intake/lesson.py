@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from buke.intake.formats import find
+from buke.intake.formats import Fault, find
 from buke.intake.mapping import MISSING, Options
 from buke.records import Finding, Record, Turn
 from buke.words import t
@@ -138,6 +138,7 @@ def _check(value: Any, role: str, number: int, source: str, findings: list[Findi
     kind = tag = ""
     if not isinstance(value, str):
         kind = "missing_field" if value is MISSING else "null_field" if value is None else "wrong_type"
+        kind = value.kind if isinstance(value, Fault) else kind
     elif not value or value.isspace():
         kind = "" if role == "system" else "empty_field"
     elif not value.isascii():
@@ -148,7 +149,7 @@ def _check(value: Any, role: str, number: int, source: str, findings: list[Findi
     if not kind and "<" in value and role in ("thought", "answer") and (tag := stray_tag(value)):
         kind = "think_tag"
     if kind:
-        shown = t(f"intake.type_{_TYPES.get(type(value), 'other')}") if kind == "wrong_type" else ""
+        shown = t(f"intake.type_{_TYPES.get(type(value), 'other')}") if kind == "wrong_type" else str(value)[:40]
         where = _where(number)
         findings.append(find(source, kind, role=t(f"intake.{role}"), type=shown, tag=tag, where=where))
 

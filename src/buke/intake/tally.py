@@ -21,6 +21,7 @@ SEVERAL = 1000  # different sets of fields that could play one role, told once e
 PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
 DETAIL = 200  # characters of what is said of one place
 SAMPLES = 3
+ONCE = ("number_as_text",)  # kinds said once for a file
 TEXTS = ("question", "thought", "answer")
 
 
@@ -83,7 +84,8 @@ class Tally:
         self.rows += reading.rows
         self.shapes[reading.shape] += reading.rows
         for finding in reading.findings:
-            self.find(finding)
+            if finding.kind not in ONCE or finding.kind not in self.kinds:
+                self.find(finding)
         if roles := reading.roles:
             self.roles = self.roles or roles
             if roles.ambiguous:
@@ -110,6 +112,9 @@ class Tally:
                 self.find(finding)
         for finding in self.counting.settle(options.first):
             self.find(finding)
+        for name in ONCE:  # each block of a large file has said it
+            if kind := self.kinds.get(name):
+                kind.count, kind.places, kind.details, kind.alike = 1, kind.places[:1], kind.details[:1], True
 
     def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
         self.without_thought += not record.thought

@@ -139,6 +139,11 @@ TEXTS = {
         "第 {column} 列：缺逗号，或文字里的双引号没有转义",
     ),
     "quote_or_comma_hint": ('write \\" for a quote inside a text', '文字里的双引号请写成 \\"'),
+    "missing_comma": (
+        "column {column}: no comma between this record and the one before",
+        "第 {column} 列：这条记录与前一条之间缺逗号",
+    ),
+    "missing_comma_hint": ("write a comma between them; both were read", "请在中间补上逗号；两条都已读取"),
     "broken": ("column {column}: not valid JSON", "第 {column} 列：不是有效的 JSON"),
     "broken_hint": ("look at what stands before this column", "请检查这一列之前的内容"),
     "too_deep": ("the JSON is nested too deeply", "JSON 嵌套太深"),
@@ -196,13 +201,63 @@ TEXTS = {
     ),
     "several_sheets": ("several sheets hold something: {names}", "几张工作表都有内容：{names}"),
     "several_sheets_hint": ("save the one you want in a file of its own", "请把要用的那张单独存成文件"),
+    "other_sheets": (
+        "read was the sheet {name}, whose headings are known; left out: {left}",
+        "读取了工作表 {name}，它的表头认得出；未读：{left}",
+    ),
+    "other_sheets_hint": (
+        "nothing to do, unless records stand on the others: save those in a file of their own",
+        "如果其他工作表没有记录，无需处理；有则请单独存成文件",
+    ),
+    "above_header": (
+        "the headings were found in row {row}; left out above them: {shown}",
+        "表头在第 {row} 行；上面的内容未读：{shown}",
+    ),
+    "above_header_hint": ("nothing to do, unless this is a record", "如果那不是记录，无需处理"),
+    "header_below": (
+        "the first row is a title; the headings seem to be in row {row}",
+        "第一行是标题；表头好像在第 {row} 行",
+    ),
+    "header_below_hint": (
+        "delete the rows above the headings; other names than question, thought and answer are given with --map",
+        "请删去表头上面的行；列名不是问题、思考、回答时，请用 --map 指定",
+    ),
+    "columns_sheet": (
+        "{found} cells are filled where there are {wanted} headings",
+        "有 {found} 个单元格，而表头只有 {wanted} 个",
+    ),
+    "columns_sheet_hint": ("give the other columns a heading, or empty them", "请给多出的列加上表头，或清空它们"),
+    "cell_error": ("the {role}{where} is {type}, the error of a formula", "{role}{where}是公式错误 {type}"),
+    "cell_error_hint": ("write the text into the cell, or delete the row", "请在单元格里写上文字，或删去这一行"),
+    "cell_formula": (
+        "the {role}{where} is a formula whose result was not saved: {type}",
+        "{role}{where}是没有保存结果的公式：{type}",
+    ),
+    "cell_formula_hint": (
+        "open the file in Excel, let it calculate, and save it; or paste the values in the place of the formulas",
+        "请在 Excel 里打开、计算后保存；或把公式粘贴成值",
+    ),
+    "cell_boolean": ("the {role}{where} is the value {type}, not text", "{role}{where}是逻辑值 {type}，不是文字"),
+    "cell_boolean_hint": (
+        "type an apostrophe before it, so that the cell holds text: '{type}",
+        "请在前面加一个撇号，使单元格成为文字：'{type}",
+    ),
     "no_header": (
-        "no header line: the columns were taken as question, answer, thought",
-        "没有表头：各列依次当作问题、回答、思考",
+        "no header line: column {question} was taken as the question, {thought} as the thought, {answer} as the answer",
+        "没有表头：第 {question} 列当作问题，第 {thought} 列当作思考，第 {answer} 列当作回答",
     ),
     "no_header_hint": (
-        "if that is wrong, add a header line or give column numbers: --question-field 1 …",
-        "如果不对，请加表头，或用列号指定：--question-field 1 …",
+        "look at a record; if that is wrong, give all three, as in "
+        "--map question={question} thought={thought} answer={answer}",
+        "请看一条记录；如果不对，请三个都指定，例如 --map question={question} thought={thought} answer={answer}",
+    ),
+    "columns_unclear": (
+        "no header line, and it is not clear which column is the question, the thought and the answer: {sample}",
+        "没有表头，也看不出哪一列是问题、思考和回答：{sample}",
+    ),
+    "columns_unclear_hint": (
+        "say it by number, for example --map question=1 thought=2 answer=3, or add a header line",
+        "请用列号指定，例如 --map question=1 thought=2 answer=3，或加上表头",
     ),
     # fields
     "unknown_shape": (
@@ -212,6 +267,14 @@ TEXTS = {
     "unknown_shape_hint": (
         "say where they are, for example {suggestion}",
         "请说明它们在哪里，例如 {suggestion}",
+    ),
+    "preference_pair": (
+        "a preference pair, and buke learns from one answer",
+        "这是偏好对（chosen 与 rejected），而 buke 只从一个回答学习",
+    ),
+    "preference_pair_hint": (
+        "to learn the chosen one: --map question={question} answer={answer}",
+        "要学习选中的那个，请用 --map question={question} answer={answer}",
     ),
     "unknown_field": (
         "{path}: no field called {name!r}; the fields are {names}",
@@ -232,6 +295,14 @@ TEXTS = {
     "empty_field_hint": ("fill it in, or delete the record", "请补上内容，或删去这条记录"),
     "wrong_type": ("the {role}{where} is {type}, not text", "{role}{where}是{type}，不是文字"),
     "wrong_type_hint": ("put it in double quotes as text", "请写成双引号括起来的文字"),
+    "number_as_text": (
+        "the {role} is a number, {shown}, and is learned as that text",
+        "{role}是数字 {shown}，按这样的文字学习",
+    ),
+    "number_as_text_hint": (
+        "if zeros at the end count, as in 8.50, put it in double quotes",
+        "如果末尾的 0 有意义（如 8.50），请用双引号括起来",
+    ),
     "surrogate": (
         "the {role}{where} holds half of a character (a lone surrogate)",
         "{role}{where}里有半个字符（孤立的代理项）",
@@ -241,6 +312,18 @@ TEXTS = {
     "no_thought_hint": (
         "add one, name the field with --thought-field, or decide: --without-thought empty (or mix)",
         "请补上，或用 --thought-field 指定字段，或作出决定：--without-thought empty（或 mix）",
+    ),
+    "perhaps_in": (
+        "perhaps it is in one of the fields not used ({names}): {suggestion}; if not, {hint}",
+        "也许在没有用到的字段里（{names}）：{suggestion}；如果不是，{hint}",
+    ),
+    "thought_inside": (
+        "a thought seems to stand inside the answer, in {tag}",
+        "回答里似乎夹着思考，在 {tag} 里",
+    ),
+    "thought_inside_hint": (
+        "write <think> and </think> around it, or give it a field of its own",
+        "请改用 <think> 和 </think> 括住，或单独放进一个字段",
     ),
     "think_tag": ("a {tag} stands inside the {role}{where}", "{role}{where}里有 {tag}"),
     "think_tag_hint": (
@@ -489,6 +572,36 @@ TEXTS = {
         "请删去这条记录，除非它就是教模型拒绝这类指令",
     ),
     # the same for several places that differ; what each is like stands beside it
+    "many_above_header": ("the headings stand below other rows, which were left out", "表头上面还有别的行，已跳过"),
+    "many_cell_boolean": ("a cell holds a truth value, not text", "单元格里是逻辑值，不是文字"),
+    "many_cell_error": ("a cell holds the error of a formula", "单元格里是公式错误"),
+    "many_cell_formula": (
+        "a cell holds a formula whose result was not saved",
+        "单元格里是没有保存结果的公式",
+    ),
+    "many_columns_sheet": ("more cells are filled than there are headings", "填写的单元格比表头多"),
+    "many_columns_unclear": (
+        "no header line, and it is not clear which column is the question, the thought and the answer",
+        "没有表头，也看不出哪一列是问题、思考和回答",
+    ),
+    "many_header_below": (
+        "the first row is a title, and the headings seem to be below it",
+        "第一行是标题，表头好像在下面",
+    ),
+    "many_missing_comma": ("no comma between a record and the one before", "记录与前一条之间缺逗号"),
+    "many_no_header": (
+        "no header line: which column is what was told by what they hold",
+        "没有表头：按内容判断了各列是什么",
+    ),
+    "many_number_as_text": (
+        "a question or an answer is a number, and is learned as that text",
+        "问题或回答是数字，按这样的文字学习",
+    ),
+    "many_other_sheets": (
+        "the sheet whose headings are known was read, the others left out",
+        "只读取了表头认得出的工作表，其余未读",
+    ),
+    "many_thought_inside": ("a thought seems to stand inside the answer", "回答里似乎夹着思考"),
     "many_bad_rows": ("quotes that do not close swallowed rows", "没有配对的引号吞掉了后面的行"),
     "many_unread_rows": (
         "rows after a line that was too long to be read were left out",
