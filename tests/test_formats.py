@@ -104,6 +104,7 @@ def doubled(draw: st.DrawFn) -> bytes:
     return ("{" + ",".join(member(False) for _ in range(draw(st.integers(0, 3)))) + "}").encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(LINES | doubled() | st.binary(max_size=30))
 def test_the_fast_way_gives_what_the_strict_way_gives(line: bytes) -> None:
@@ -452,6 +453,7 @@ def test_a_missing_library_is_named_with_its_command(
 # ---- tables
 
 
+@pytest.mark.slow
 def test_a_long_tsv_with_quotes_as_plain_characters(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_text("question\tthought\tanswer\n" + 'Is "x" it?\tso\t"yes" it is\n' * 200_000)
@@ -572,6 +574,7 @@ def peak(path: Path) -> tuple[int, str, int]:
 needs_resource = pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is read with resource")
 
 
+@pytest.mark.slow
 @needs_resource
 def test_json_lines_and_tables_stream(tmp_path: Path) -> None:
     path = tmp_path / "d"

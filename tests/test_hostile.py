@@ -326,6 +326,7 @@ def test_the_corpus_is_large() -> None:
     assert all(kind == "" or f"{kind}_hint" in catalogue("intake") for _, kind, _ in CORPUS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORPUS)
 def test_every_hostile_file_is_named_with_its_line_and_its_cure(tmp_path: Path, name: str) -> None:
     made, kind, line = CORPUS[name]
@@ -469,6 +470,7 @@ def seeds() -> list[bytes]:
     return [*plain, gzip.compress(text), zstd(text), parquet(), arrow_stream(), excel()]
 
 
+@pytest.mark.slow
 @FUZZ
 @given(st.data())
 def test_good_files_damaged_anywhere(tmp_path: Path, seeds: list[bytes], data: st.DataObject) -> None:

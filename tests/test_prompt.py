@@ -511,6 +511,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prompt]:
     return {"01": first, "02": Prompt(first.tokens, second)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["01", "02"])
 def test_r1_learns_every_medical_record_whole(real: dict[str, Prompt], version: str) -> None:
     own = real[version]

@@ -51,6 +51,7 @@ def golden(own: Prompt, question: str, system: str, history: tuple[Turn, ...], t
     return list(own.tokens.full.encode(text, add_special_tokens=False).ids)
 
 
+@pytest.mark.slow
 @each_template
 @given(question=texts, history=turns, system=st.sampled_from(["", "你是医生。"]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

@@ -427,6 +427,7 @@ PIECES = st.sampled_from(
 JOINED = st.lists(st.one_of(PIECES, PIECES, MESSY), max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(JOINED, JOINED, JOINED, JOINED)
 def test_mending_is_done_once_and_for_all(question: str, thought: str, answer: str, earlier: str) -> None:
@@ -507,6 +508,7 @@ def test_all_texts_of_a_record_are_mended() -> None:
     assert counts == {"line_ends": "2", "control_character": "2", "invisible_character": "1", "html": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [
