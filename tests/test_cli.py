@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import statistics
 import subprocess
@@ -343,3 +344,27 @@ def test_a_command_line_that_cannot_be_read_is_one_sentence_and_a_hint(capsys: p
         assert len(lines) == 2
         assert lines[0].startswith("error: ")
         assert lines[1].startswith("hint: see buke ")
+
+
+def test_hints_name_the_flags_and_commands_that_were_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, blocked = tmp_path / "d.jsonl", tmp_path / "file"
+    data.write_text('{"question": "q", "thought": "t", "answer": "a"}\n', encoding="utf-8")
+    blocked.write_text("", encoding="utf-8")
+    assert run(["check", str(data), "--report", str(blocked / "x")]) == 2
+    assert "hint: --report FOLDER" in capsys.readouterr().err
+    assert run(["check", str(data), "--held-out", "2"]) == 2
+    assert "train" not in capsys.readouterr().err.partition("hint:")[2]
+    assert run(["check", str(tmp_path / "none")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_where_there_is_no_chinese_english_is_spoken(tmp_path: Path) -> None:
+    data = tmp_path / "d.jsonl"
+    data.write_text('{"question": "头痛？", "thought": "想", "answer": "休息"}\n', encoding="utf-8")
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1] / "src"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "buke", "--lang", "zh", "check", str(data), "--json"]
+    done = subprocess.run(command, capture_output=True, env=env, check=False, text=True)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["language"]) == (0, "en")
+    assert found["samples"][0]["question"] == "头痛？"
+    assert done.stderr.startswith("ascii, the encoding of this output, has no Chinese")

@@ -46,6 +46,12 @@ FOUND = {  # kind, severity, count, message, hint
 }  # fmt: skip
 
 
+GIVEN = {
+    "data": ["my train.jsonl"], "quick": True,
+    "flags": ["--map", "question=a", "thought={b} c", "--held-out-file", "held.jsonl"],
+}  # fmt: skip
+
+
 def finding(kind: str, severity: str, count: int, message: str, hint: str, name: str) -> dict[str, Any]:
     places = [f"{name}:{3 + 7 * place}" for place in range(min(count, 20))]
     return {"kind": kind, "severity": severity, "count": count, "message": message, "hint": hint, "places": places}
@@ -59,34 +65,37 @@ def made_up(language: str = "en", model: bool = True) -> dict[str, Any]:
         "buke": "0.2.0", "language": language,
         "files": [
             {"path": name, "bytes": 2_412_883, "sha256": "9f2c" * 16, "format": "jsonl", "encoding": "utf-8",
-             "compression": "", "shape": "question/answer", "rows": 940,
+             "compression": "", "shape": "question/answer", "rows": 940, "whole": True,
              "mapping": {"question": "Question", "thought": "Complex_CoT", "answer": "Response"}},
             {"path": "ward/old cases.csv.gz", "bytes": 41_007, "sha256": "ab12" * 16, "format": "csv",
-             "encoding": "gb18030", "compression": "gz", "shape": "fields", "rows": 60,
+             "encoding": "gb18030", "compression": "gz", "shape": "fields", "rows": 60, "whole": True,
              "mapping": {"question": "问题", "thought": "思考过程", "answer": "回答"}},
         ],
-        "read": 1000, "kept": 990, "left_out": 10, "without_thought": 3,
+        "given": {"data": [name, "ward/old cases.csv.gz"], "flags": [], "quick": False},
+        "read": 1000, "kept": 990, "left_out": 12, "left_out_of": {"rows": 8, "turns": 1, "duplicates": 3},
+        "leaks": 4, "without_thought": 3,
         "findings": [finding(*line, name) for line in FOUND[language]],
         "characters": {"question": {"median": 61, "longest": 412}, "thought": {"median": 1_204, "longest": 9_871},
                        "answer": {"median": 377, "longest": 2_040}},
         "languages": {"zh": 968, "en": 22} if zh else {"en": 968, "zh": 22},
         "samples": [{"source": f"{name}:{line}", "question": question, "thought": thought, "answer": answer}
                     for line in (1, 412)],
-        "held_out": {"train": 940, "held_out": 50},
+        "held_out": {"train": 936, "held_out": 50},
         "tokens": None,
     }  # fmt: skip
     if model:
         counts = [12, 96, 204, 231, 168, 109, 71, 42, 24, 14, 8, 5, 3, 0, 2, 1]
         made["tokens"] = {
             "model": "DeepSeek-R1-Distill-Qwen-1.5B", "all": 612_408, "learned": 531_226, "median": 571, "p95": 1_312,
-            "longest": 2_421, "end_learned": [990, 990],
+            "longest": 2_421, "end_learned": [936, 936], "scored": 25_012, "end_scored": [49, 50],
             "histogram": [[152 * (index + 1), count] for index, count in enumerate(counts)],
             "candidates": [{"length": 512, "dropped": 547, "answer_lost": 540},
                            {"length": 1_024, "dropped": 102, "answer_lost": 97},
                            {"length": 1_536, "dropped": 21, "answer_lost": 20},
                            {"length": 2_048, "dropped": 3, "answer_lost": 3},
                            {"length": 3_072, "dropped": 0, "answer_lost": 0}],
-            "recommended": 2_048, "bytes_per_token": {"zh": 4.02, "en": 4.31}, "poor": 3,
+            "recommended": 2_048, "bytes_per_token": {"zh": 4.02, "en": 4.31}, "poor": 7,
+            "poor_places": [f"{name}:{line}" for line in range(31, 38)],
         }  # fmt: skip
     return made
 
@@ -115,9 +124,9 @@ def lines(check: dict[str, Any], width: int = 80) -> str:
 def test_page_and_terminal_say_all_that_was_found(tmp_path: Path, language: str) -> None:
     check = made_up(language)
     page, said = page_of(tmp_path, check), lines(check, 120)
-    headline = {"en": "990 of 1,000 records can be learned from; left out: 10.",
-                "zh": "1,000 条记录中有 990 条可以学习，跳过 10 条。"}[language]  # fmt: skip
-    assert said.startswith(headline)
+    headline = {"en": "990 good records: 936 to learn from, 50 held out for scoring, 4 in neither part because",
+                "zh": "可用记录 990 条：936 条用于学习，50 条留出用于评分，4 条会透露留出的问题"}[language]  # fmt: skip
+    assert said.replace("\n", " " if language == "en" else "").startswith(headline)
     found = [f[key] for f in check["findings"] for key in ("message", "hint")]
     for text in [headline, *found, "ward/old cases.csv.gz", "← Complex_CoT", "531,226", "1,312", "question/answer"]:
         assert text in page.text
@@ -142,6 +151,7 @@ def test_places_are_bounded_and_the_rest_is_counted(tmp_path: Path) -> None:
     said = lines(check, 120)
     assert "cases-en.jsonl:24, cases-en.jsonl:31, and 2 more" in said
     assert "cases-en.jsonl:31, and 29 more" in said
+    assert "cases-en.jsonl:35, and 2 more)" in said
     assert "and 14 more" in page_of(tmp_path, check).text
     check["findings"] = [finding("x", "error", 5, "m", "", "f.jsonl")]
     assert "more" not in lines(check, 120).split("What is wrong")[1].split("How long")[0]
@@ -164,12 +174,16 @@ def test_the_recommended_length_is_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence", "command"),
     [
-        ({}, "train on the 990 good records, or mend the errors first (--fix",
+        ({}, "train on 936 records, or mend the errors first (--fix",
          "buke train cases-en.jsonl 'ward/old cases.csv.gz' --model DeepSeek-R1-Distill-Qwen-1.5B --length 2048"),
-        ({"findings": []}, "train on the 990 good records:", "buke train "),
+        ({"findings": []}, "train on 936 records:", "buke train "),
         ({"tokens": None}, "see how long the records are", "buke check cases-en.jsonl 'ward/old cases.csv.gz' --model"),
         ({"kept": 0}, "mend what is listed, then check again:", "buke check cases-en.jsonl"),
-        ({"kept": 0, "read": 0, "left_out": 0, "files": []}, "mend what is listed", "buke check DATA"),
+        ({"kept": 0, "given": {"data": ["-"], "flags": [], "quick": False}}, "mend what is listed", "buke check DATA"),
+        ({"given": GIVEN}, "train on 936 records", "buke train 'my train.jsonl' --model "
+         "DeepSeek-R1-Distill-Qwen-1.5B --length 2048 --map question=a 'thought={b} c' --held-out-file held.jsonl"),
+        ({"given": GIVEN, "tokens": None}, "see how long", "buke check 'my train.jsonl' --model MODEL --map question=a "
+         "'thought={b} c' --held-out-file held.jsonl --quick"),
     ],
 )  # fmt: skip
 @pytest.mark.skipif(os.name == "nt", reason="quotes of another shell")

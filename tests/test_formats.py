@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import datetime
+import decimal
 import gzip
 import hashlib
 import io
@@ -102,6 +104,7 @@ def doubled(draw: st.DrawFn) -> bytes:
     return ("{" + ",".join(member(False) for _ in range(draw(st.integers(0, 3)))) + "}").encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(LINES | doubled() | st.binary(max_size=30))
 def test_the_fast_way_gives_what_the_strict_way_gives(line: bytes) -> None:
@@ -370,9 +373,6 @@ def test_parquet_and_arrow_give_what_json_lines_give(tmp_path: Path) -> None:
 
 
 def test_other_types_of_a_column_become_texts(tmp_path: Path) -> None:
-    import datetime
-    import decimal
-
     row = {"d": datetime.date(2024, 1, 2), "n": decimal.Decimal("1.50"), "b": "病".encode(), "m": [{"t": b"\xff"}]}
     _, rows = opened(parquet(tmp_path / "a", [row]))
     assert values(rows) == [{"d": "2024-01-02", "n": "1.50", "b": "病", "m": [{"t": "\udcff"}]}]
@@ -389,8 +389,46 @@ def test_excel(tmp_path: Path) -> None:
         (5, ["q3", "", ""]),
         (6, None),
     ]
-    assert kinds(content, rows) == [(6, "columns")]
-    assert kinds(*opened(excel(tmp_path / "two", [header, ["q", "t", "a"]], [["more"]]))) == [(1, "several_sheets")]
+    assert kinds(content, rows) == [(6, "columns_sheet")]
+
+
+HEADER = ["Question", "Complex_CoT", "Response"]
+
+
+def test_the_headings_of_excel_may_stand_below_a_title(tmp_path: Path) -> None:
+    content, rows = opened(excel(tmp_path / "a", [["Cases"], [], HEADER, ["q", "t", "a"], ["q2", "t2"]]))
+    assert [(row.line, [*row.value.values()]) for row in rows] == [(4, ["q", "t", "a"]), (5, ["q2", "t2", ""])]
+    assert kinds(content, rows) == [(3, "above_header")]
+    content, rows = opened(excel(tmp_path / "b", [["Cases"], [], ["who", "why", "what for"], ["q", "t", "a"]]))
+    assert kinds(content, rows) == [(3, "header_below")]
+    assert not rows
+
+
+def test_of_several_sheets_the_one_with_known_headings_is_read(tmp_path: Path) -> None:
+    content, rows = opened(excel(tmp_path / "a", [["more"]], [HEADER, ["q", "t", "a"]]))
+    assert values(rows) == [dict(zip(HEADER, "qta", strict=True))]
+    assert kinds(content, rows) == [(1, "other_sheets")]
+    for second in ([HEADER, ["q2", "t2", "a2"]], [HEADER]):
+        content, rows = opened(excel(tmp_path / "b", [HEADER, ["q", "t", "a"]], second))
+        assert (kinds(content, rows), rows) == ([(1, "several_sheets")], [])
+    assert kinds(*opened(excel(tmp_path / "c", [["x"], ["y"]], [["more"]]))) == [(1, "several_sheets")]
+
+
+def test_cells_of_excel_that_are_no_texts_are_named_where_they_are_learned(tmp_path: Path) -> None:
+    day = datetime.datetime(2024, 1, 24)
+    path = tmp_path / "a"
+    sheet = [
+        [*HEADER, "note"], ["q", "t", day], ["q2", "t", day.replace(hour=9), "#N/A"], ["q3", "t", "#REF!"],
+        ["q4", "t", True], ["q5", "t", "=1+1"], ["q6", "t", "a", "=1+1", "=2+2"], [None, None, None, "=1+1"],
+    ]  # fmt: skip
+    made = read([excel(path, sheet)])
+    assert [(r.question, r.answer) for r in made.records] == [
+        ("q", "2024-01-24"), ("q2", "2024-01-24 09:00:00"), ("q6", "a"),
+    ]  # fmt: skip
+    found = [(finding.source, finding.kind) for finding in made.findings]
+    assert found == [(f"{path}:4", "cell_error"), (f"{path}:5", "cell_boolean"), (f"{path}:6", "cell_formula")]
+    said = " ".join(finding.message for finding in made.findings)
+    assert all(shown in said for shown in ("#REF!", "TRUE", "=1+1"))
 
 
 @pytest.mark.parametrize(
@@ -415,6 +453,7 @@ def test_a_missing_library_is_named_with_its_command(
 # ---- tables
 
 
+@pytest.mark.slow
 def test_a_long_tsv_with_quotes_as_plain_characters(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_text("question\tthought\tanswer\n" + 'Is "x" it?\tso\t"yes" it is\n' * 200_000)
@@ -449,7 +488,7 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "hub" / "data" / "test-00000-of-00001.parquet").touch()
     with pytest.raises(Refusal, match="several splits in one folder: test, train") as refusal:
         files_of([tmp_path / "hub"])
-    assert refusal.value.hint.endswith("train-*")
+    assert refusal.value.hint.endswith("train-* --held-out-file " + str(tmp_path / "hub" / "data" / "test-*"))
 
 
 def saved(folder: Path, shards: int = 2, **more: Any) -> Path:
@@ -473,7 +512,7 @@ def test_folders_of_the_datasets_library(tmp_path: Path) -> None:
     saved(tmp_path / "dict" / "test")
     with pytest.raises(Refusal, match="several splits in one folder: test, train") as refusal:
         read([tmp_path / "dict"])
-    assert refusal.value.hint.endswith("train")
+    assert refusal.value.hint.endswith("train --held-out-file " + str(tmp_path / "dict" / "test"))
     for i, state in enumerate(("{", "[]", "{}", '{"_data_files": [{"filename": "../../x"}]}', '{"_data_files": [3]}')):
         folder = saved(tmp_path / f"bad{i}")
         (folder / "state.json").write_text(state)
@@ -535,6 +574,7 @@ def peak(path: Path) -> tuple[int, str, int]:
 needs_resource = pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is read with resource")
 
 
+@pytest.mark.slow
 @needs_resource
 def test_json_lines_and_tables_stream(tmp_path: Path) -> None:
     path = tmp_path / "d"

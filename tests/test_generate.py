@@ -99,6 +99,7 @@ def stopping(spoken: Prompt, share: int = 12) -> Prompt:
 # greedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_batches_write_what_transformers_writes_one_by_one(
     folders: dict[str, Path], spoken: dict[str, Prompt], written: dict[str, list[int]], kind: str,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from buke.intake import Intake, split
+from buke.intake import Intake, Options, check, split
 from buke.records import Record, Severity, Turn
 from buke.words import Refusal, catalogue, set_language
 from reading import read
@@ -138,6 +140,49 @@ def test_wrapper_around_one_list(tmp_path: Path) -> None:
         take(tmp_path, json.dumps({"train": [GOOD], "test": [GOOD]}))
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_fault_in_an_array_costs_one_record(tmp_path: Path, indent: int | None) -> None:
+    pieces = [json.dumps({**GOOD, "question": f"Q{i}", "more": [{}, {}]}, indent=indent) for i in range(6)]
+    pieces[1] = pieces[1].replace('"Q1"', '"a "b""')
+    pieces[3] = pieces[3].replace('"A"', "NaN")
+    text = ",\n".join(pieces).replace(pieces[4] + ",", pieces[4])
+    intake = take(tmp_path, f"[{text},\n]")
+    assert [record.question for record in intake.records] == ["Q0", "Q2", "Q4", "Q5"]
+    assert [kind for _, kind in sorted(seen(intake))] == [
+        "quote_or_comma", "not_a_number", "missing_comma", "trailing_comma",
+    ]  # fmt: skip
+    assert intake.read == 6
+
+
+def test_an_array_on_one_line_is_left_where_it_breaks_for_it_may_go_on_anywhere(tmp_path: Path) -> None:
+    good, bad = json.dumps(GOOD), '{"question": "a "b"", "x": "'
+    with pytest.raises(Refusal, match="column"):
+        take(tmp_path, f"[{good}, {bad}}}, {good}]")
+    cut = take(tmp_path, f"[{good}, {good[:30]}")
+    assert (len(cut.records), seen(cut)) == (1, [(1, "truncated")])
+
+
+def test_pretty_records_one_after_the_other(tmp_path: Path) -> None:
+    pieces = [json.dumps({**GOOD, "question": f"Q{i}", "x": [{}]}, indent=2) for i in range(5)]
+    intake = take(tmp_path, "\n".join(pieces))
+    assert [(record.question, record.source.rpartition(":")[2]) for record in intake.records] == [
+        (f"Q{i}", str(1 + 8 * i)) for i in range(5)
+    ]
+    for at in (0, 2):
+        broken = [piece.replace(f'"Q{at}"', f"Q{at}") for piece in pieces]
+        intake = take(tmp_path, "\n".join(broken))
+        assert (len(intake.records), seen(intake)) == (4, [(2 + 8 * at, "broken")])
+    intake = take(tmp_path, ",\n".join(pieces))
+    assert (len(intake.records), {kind for _, kind in seen(intake)}) == (5, {"trailing_comma"})
+
+
+def test_a_document_of_faults_alone_is_given_up_in_time(tmp_path: Path) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(Refusal):
+        take(tmp_path, "[\n" + '{"a": x},\n' * 100_000 + "]")
+    assert time.perf_counter() - begun < 5
+
+
 def test_one_record_alone_flat_or_pretty(tmp_path: Path) -> None:
     assert len(take(tmp_path, json.dumps(GOOD)).records) == 1
     assert len(take(tmp_path, json.dumps(GOOD, indent=1)).records) == 1
@@ -155,8 +200,54 @@ def test_csv_counts_physical_lines_and_keeps_newlines(tmp_path: Path) -> None:
 def test_csv_faults_have_lines(tmp_path: Path) -> None:
     content = "question,thought,answer\nq,t,a\nq,t\nq3,t3,a3,more\nq4,t4,\nq5,t5,a5\n" + '"q6,t6,a6\nq7,t7,a7\n'
     intake = take(tmp_path, content)
-    assert seen(intake) == [(3, "columns"), (4, "columns"), (5, "empty_field"), (7, "bad_row")]
+    assert seen(intake) == [(3, "columns"), (4, "columns"), (5, "empty_field"), (7, "bad_rows")]
     assert [r.question for r in intake.records] == ["q", "q5"]
+
+
+def test_lines_swallowed_by_a_quote_are_named_and_counted(tmp_path: Path) -> None:
+    quote = ("", '"')
+    content = "question,thought,answer\n" + "".join(f"q{i},t{i},{quote[i == 3]}a{i}\n" for i in range(10))
+    intake = take(tmp_path, content)
+    assert (len(intake.records), intake.read) == (3, 10)
+    (finding,) = intake.findings
+    assert (finding.source.rpartition(":")[2], finding.kind) == ("5", "bad_rows")
+    assert "lines 5 to 11 " in finding.message
+    closed = take(tmp_path, content.replace("q7", '"q7"'))
+    assert (len(closed.records), closed.read) == (5, 10)
+    assert "lines 5 to 9 " in closed.findings[0].message
+    one = take(tmp_path, 'question,thought,answer\nq,t,"a"x\nr,t,a\n')
+    assert (seen(one), one.read) == ([(2, "bad_row")], 2)
+
+
+def test_what_follows_a_line_too_long_in_a_table_is_named_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, value in (("formats", "MAX_LINE", 100), ("source", "BLOCK", 200)):
+        monkeypatch.setattr(f"buke.intake.{module}.{name}", value)
+    before = "question,thought,answer\n" + "".join(f"q{i},t{i},a{i}\n" for i in range(30))
+    for end in ("\n", ""):
+        after = "".join(f"r{i},t{i},a{i}\n" for i in range(30)).rstrip("\n") + end
+        intake = take(tmp_path, before + "x" * 600 + ",t,a\n" + after)
+        assert (len(intake.records), intake.read) == (30, 60)
+        assert sorted(seen(intake)) == [(32, "line_too_long"), (33, "unread_rows")]
+        assert "lines 33 to 62 " in next(f.message for f in intake.findings if f.kind == "unread_rows")
+
+
+def test_a_first_line_of_single_words_is_said_to_be_taken_for_the_header(tmp_path: Path) -> None:
+    content = "Fever,Infection,Paracetamol\nCough,Virus,Rest\n"
+    with pytest.raises(Refusal, match="Fever, Infection, Paracetamol"):
+        take(tmp_path, content)
+    fields = {"question_field": "1", "thought_field": "2", "answer_field": "3"}
+    intake = take(tmp_path, content, **fields)
+    assert texts(intake.records[0]) == ("Fever", "Infection", "Paracetamol")
+    assert seen(intake) == [(1, "header_denied")]
+    named = take(tmp_path, "frage,denken,antwort\nq,t,a\n", map={"question": "frage", "answer": "{antwort}{denken}"},
+                 without_thought="empty")  # fmt: skip
+    assert (seen(named), len(named.records)) == ([], 1)
+    checked = check([write(tmp_path, content)], Options())
+    assert {kind: one.places[0].rpartition(":")[2] for kind, one in checked.tally.kinds.items()} == {
+        "header_guessed": "1", "unknown_shape": "2",
+    }  # fmt: skip
 
 
 def test_csv_with_semicolons_and_a_cell_of_200_000_characters(tmp_path: Path) -> None:
@@ -177,6 +268,39 @@ def test_columns_without_a_header_by_number(tmp_path: Path) -> None:
     content = "What is it? Say.\tI think.\tIt is this, 1.\t1\nAnd that?\tWell.\tThat.\t2\n"
     intake = take(tmp_path, content, question_field="1", thought_field="2", answer_field="3")
     assert texts(intake.records[1]) == ("And that?", "Well.", "That.")
+
+
+QTA = ("{i} apples and 2 more, how many?", "There are {i} apples, and 2 more make a few more.", "A few, {i} and 2.")
+
+
+@pytest.mark.parametrize("places", [*itertools.permutations(range(3))])
+def test_columns_without_a_header_are_told_by_what_they_hold(tmp_path: Path, places: tuple[int, ...]) -> None:
+    rows = [[QTA[at].replace("{i}", str(i)) for at in places] for i in range(9)]
+    intake = take(tmp_path, "".join("\t".join(row) + "\n" for row in rows), "d.tsv")
+    assert texts(intake.records[3]) == tuple(text.replace("{i}", "3") for text in QTA)
+    (finding,) = intake.findings
+    question, thought, answer = (places.index(at) + 1 for at in range(3))
+    assert f"--map question={question} thought={thought} answer={answer}" in finding.hint
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("Solve it.", "Twelve and no more.", "Ten and two are twelve."),  # no question mark, thought and answer alike
+        ("yes", "Name a bird.", "It may be a crow or not."),  # the first is the shortest
+        ("Is it?", "Really?", "It is so, since it was so before."),  # two columns of questions
+        ("It is so.", "", ""),
+    ],
+)
+def test_columns_that_are_not_clear_are_refused_with_a_map_that_works(tmp_path: Path, row: tuple[str, ...]) -> None:
+    with pytest.raises(Refusal, match=re.escape(row[0])) as refusal:
+        take(tmp_path, "\t".join(row) + "\n", "d.tsv")
+    assert "--map question=1 thought=2 answer=3" in refusal.value.hint
+    if all(row):
+        assert (
+            texts(take(tmp_path, "\t".join(row), map={"question": "1", "thought": "2", "answer": "3"}).records[0])
+            == row
+        )
 
 
 def test_a_header_in_other_words_is_not_taken_for_a_record(tmp_path: Path) -> None:
@@ -223,8 +347,21 @@ def test_every_broken_line_in_one_pass_also_where_the_first_is_broken(tmp_path: 
     [
         ("[\n" + json.dumps(GOOD) + ",\n{'question': 1}\n]", r":3: column 2: single quotes"),
         ("[\n" + json.dumps(GOOD) + ",\n]", r":[23]: column \d+: a comma"),
-        ("[\n" + json.dumps(GOOD) + "\n" + json.dumps(GOOD) + "\n]", r":3: column 1: a comma is missing"),
+        ("[\n" + json.dumps(GOOD) + "\n" + json.dumps(GOOD) + "\n]", r":3: column 1: no comma between"),
         ("[\n" + json.dumps(GOOD) + ",\n" + json.dumps(GOOD) + "\n", r":4: column 1: the JSON breaks off"),
+    ],
+)
+def test_a_fault_at_the_end_of_an_array_leaves_what_stands_before(tmp_path: Path, content: str, place: str) -> None:
+    path = write(tmp_path, content)
+    intake = read([path])
+    assert [record.question for record in intake.records] == ["Q?"]
+    (finding,) = [finding for finding in intake.findings if finding.kind != "duplicate"]
+    assert re.search(re.escape(path.name) + place, str(finding))
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
         ("[" + json.dumps(GOOD) + "]\n\n  x", r":3: column 3: more text"),
         ('{\n  "data": [\n    {"question": "q",}\n  ]\n}', r":3: column \d+: a comma"),
         ("[]", r":1: the file is empty"),
@@ -405,7 +542,7 @@ def test_ambiguous_fields_are_said_once(tmp_path: Path) -> None:
 BAD = [
     ({"question": None}, "null_field"),
     ({"question": " \n"}, "empty_field"),
-    ({"question": 3}, "wrong_type"),
+    ({"question": 3e50}, "wrong_type"),
     ({"question": ["q"]}, "wrong_type"),
     ({"thought": {"a": 1}}, "wrong_type"),
     ({"thought": None}, "no_thought"),
@@ -513,7 +650,7 @@ def test_nothing_to_learn_from(tmp_path: Path, content: str, message: str) -> No
 
 def test_a_long_list_is_cut_and_counted(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="none of the 30 records is good") as refusal:
-        take(tmp_path, lines(*({**GOOD, "answer": i} for i in range(30))))
+        take(tmp_path, lines(*({**GOOD, "answer": [i]} for i in range(30))))
     assert len(refusal.value.details) == 21
     assert refusal.value.details[-1] == "and 10 more"
 
@@ -529,8 +666,8 @@ def test_the_catalogue_has_the_same_values_in_both_languages(tmp_path: Path) -> 
         fields = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in (english, chinese)]
         assert fields[0] == fields[1], key
     set_language("zh")
-    intake = take(tmp_path, lines(GOOD, {**GOOD, "answer": 3}))
-    assert intake.findings[0].message == "回答是数字，不是文字"
+    intake = take(tmp_path, lines(GOOD, {**GOOD, "thought": 3}))
+    assert intake.findings[0].message == "思考是数字，不是文字"
 
 
 # ---- split

@@ -190,6 +190,7 @@ def test_coverage_of_wilson() -> None:
     assert sum(i.low <= 0.15 <= i.high for i in found) / SETS >= 0.92
 
 
+@pytest.mark.slow
 def test_coverage_of_means_and_ratio() -> None:
     random = np.random.default_rng(11)
     held = {"means": 0, "ratio": 0}

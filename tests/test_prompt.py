@@ -19,7 +19,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from buke import prompt as room
-from buke.prompt import CLOSE, OPEN, QUESTION, REPLY, SYSTEM, Prompt, TutorialPrompt, build, prove
+from buke.cli.check import _Covered
+from buke.prompt import CLOSE, OPEN, QUESTION, REPLY, SYSTEM, Prompt, TutorialPrompt, build, lengths, prove
 from buke.prompt.tokens import GOLDEN, ROUND_TRIP
 from buke.records import Example, Record
 from buke.words import Refusal
@@ -113,10 +114,8 @@ def test_exactly_thought_answer_and_end_are_learned(
     b0, b1, b2, b3 = made.bounds
     assert made.learn == (False,) * b0 + (True,) * (b3 - b0)
     assert (b3, b2, made.ids[-1]) == (len(made), len(made) - 1, own.end)
-    assert (
-        own.tokens.decode(made.ids[b0:b1])
-        == completion(own, thought, "").split("\n\n" + own.tokens.decode([own.end]))[0]
-    )
+    before_answer = completion(own, thought, "").removesuffix("\n\n" + own.tokens.decode([own.end]))
+    assert own.tokens.decode(made.ids[b0:b1]) == before_answer
     assert own.tokens.decode(made.ids[b1:b2]) == f"\n\n{answer}"
     assert own.tokens.decode(made.ids[:b0]).count(question.strip()) >= 1
     prove(own, record(question, thought, answer), made)
@@ -512,6 +511,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prompt]:
     return {"01": first, "02": Prompt(first.tokens, second)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["01", "02"])
 def test_r1_learns_every_medical_record_whole(real: dict[str, Prompt], version: str) -> None:
     own = real[version]
@@ -567,3 +567,27 @@ def test_r1_golden_ids_are_those_of_its_own_merges(real: dict[str, Prompt]) -> N
         words = [word for word, _ in split.pre_tokenize_str(sentence)]
         assert [model["vocab"][part] for word in words for part in merged(word, ranks)] == list(ids)
     assert len(known) == 4
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_bytes_for_a_token_are_of_text_alone(spoken: dict[str, Prompt], name: str) -> None:
+    """Tags, end token and what a template writes are no text, and a short text tells nothing."""
+    known, strange = "The dose is 12 mg per kg. " * 5, "zqxj vwky " * 12
+    records = [
+        Record.make(known + "?", "", known, "f:1"), Record.make("1 + 1?", "", "2", "f:2"),
+        Record.make(strange, strange, "x", "f:3"), Record.make(strange, known, known, "f:4", "a system message"),
+    ]  # fmt: skip
+    if name in ("r1-01", "r1-02"):
+        records.pop()  # its words for the system message differ
+    covered = _Covered(next(lengths(spoken[name], [Record.make("", "", "", "")])))
+    for one, tokens in zip(records, lengths(spoken[name], records), strict=True):
+        covered.add(one, tokens)
+    counted = [
+        records[0].question,
+        records[0].answer,
+        *[strange, strange, "x"],
+        *[known, known][: 2 * len(records[3:])],
+    ]
+    exact = sum(len(spoken[name].tokens.encode(text.strip())) for text in counted)
+    assert covered.sums["en"][1] == pytest.approx(exact, rel=0.05)
+    assert (covered.poor, covered.places) == (1, ["f:3"])

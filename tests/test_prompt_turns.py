@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from buke import prompt as room
@@ -51,9 +51,10 @@ def golden(own: Prompt, question: str, system: str, history: tuple[Turn, ...], t
     return list(own.tokens.full.encode(text, add_special_tokens=False).ids)
 
 
+@pytest.mark.slow
 @each_template
 @given(question=texts, history=turns, system=st.sampled_from(["", "你是医生。"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_a_dialogue_is_encoded_as_the_template_writes_it(
     spoken: dict[str, Prompt], name: str, question: str, history: tuple[Turn, ...], system: str
 ) -> None:

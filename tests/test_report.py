@@ -523,7 +523,7 @@ def test_every_text_of_the_room_is_used_and_both_languages_name_the_same_values(
     folder = Path(words.__file__).parents[1] / "report"
     source = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir() if path.suffix in (".py", ".j2"))
     made = ("m_", "verdict_", "ending_", "flag_", "filter_", "change_", "deck_", "headline_", "line_",
-            "kept_", "recommended_", "role_", "lang_", "sample_", "read_")  # fmt: skip
+            "kept_", "recommended_", "role_", "lang_", "sample_", "read_", "part_")  # fmt: skip
     for key, (english_text, chinese_text) in words.catalogue("report").items():
         names = set(re.findall(r"\{(\w+)\}", english_text))
         assert names == set(re.findall(r"\{(\w+)\}", chinese_text)), key

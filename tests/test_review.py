@@ -116,11 +116,13 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "identity_number": (
         [
-            f"号码{identity('11010519491231002')}。", identity("44052418800101001"), identity("11010120000229001"),
+            f"号码{identity('11010519491231002')}。", identity("44052418800101001"),
+            "护照号E12345678", "护照：EA1234567", identity("11010120000229001"),
             "SSN 123-45-6789",
         ],
         [
             identity("11010519491231002")[:-1] + "7", identity("11010519491331002"),
+            "护照有效期10年", "编号E12345678",
             "9" + identity("11010519491231002"), "000-12-3456", "666-12-3456", "1123-45-6789",
             "123-45-67890", "123-00-6789",
         ],
@@ -128,10 +130,12 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "phone": (
         [
             "call 13812345678", "电话：138-1234-5678", "+86 138 1234 5678", "8613812345678", "010-62345678",
+            "call 13800000000", "is 13812345678 yours?",
             "(555) 234-5678", "555-234-5678", "+44 20 7946 0958", "+33 1 23 45 67 89",
             "+4915112345678", "+1 555 234 5678",
         ],
         [
+            "13800000000 cells per mL", "the total 15800000000?", "=15812345678", "共15812345678元", "15800000000",
             "12812345678", "138123456789", "0.13812345678", "order A13812345678", "2017-2018 and 2019-2020",
             "1+12345678", "20+30 40 50", "2024-01-02 10:11:12", "1 000 000 000 people", "x = 3+4 5 6 7",
             "ISBN 978-7-111",
@@ -147,20 +151,46 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "bank_card": (
         [
             luhn("622202123456789012"), luhn("411122223333444"),
+            "62" + luhn("622202123456789012")[2:6] + " " + luhn("622202123456789012")[6:], "4111 1111 1111 1111",
+            "Amex " + luhn("37123456789012"), "卡号：" + luhn("3612345678901"), "visa " + luhn("412345678901"),
             "卡号 " + " ".join(re.findall("....", luhn("545612345678901"))),
         ],
         [
             luhn("411122223333444")[:-1] + "x", str(int(luhn("411122223333444")) + 1), luhn("911122223333444"),
-            "4444444444444444", identity("62010519491231002"), "0." + luhn("411122223333444"), luhn("41112222333"),
+            "4444444444444444", luhn("37123456789012"), luhn("412345678901"),
+            identity("62010519491231002"), "0." + luhn("411122223333444"), luhn("41112222333"),
         ],
+    ),
+    "record_number": (
+        ["病历号：12345678", "住院号 20230512", "门诊号码为A0012345", "MRN: 00123456", "medical record number 1234567"],
+        ["病历号：无", "病号20个", "住院号码牌", "record 12345 of them", "the record number of 12345678", "12345678号"],
+    ),
+    "ip_address": (
+        ["IP 203.1.114.5", "服务器61.135.169.125", "ssh root@61.135.169.125", "open 61.135.169.125:8080"],
+        [
+            "version 61.135.169.125", "section 1.2.3.4", "IP 192.168.1.10", "IP 127.0.0.1", "server 300.1.1.1",
+            "IP 1.2.3.4.5", "IP 8.8.8.8",
+        ],
+    ),
+    "password": (
+        ["password: hunter2secret", "passwd=s3cr3t!", "密码：abc12345", "the Password is: 'x9y8z7'"],
+        [
+            "password: str", "密码：见下", "the password has 8 letters", "password: input(1)", "Password: ********",
+            "a random password: rT8$jLpZ",
+        ],
+    ),
+    "picture": (
+        ["see ![x-ray](img/1.png) now", "舌象[img=~/Q/1.jpg]如图", "[图片]", "[img]http://a.b/c.gif[/img]"],
+        ["array[img_index]", "![note]", "a [link](x.png)", "如图1所示", "[imgs]"],
     ),
     "secret": (
         [
             "sk-" + "a1B2" * 12, "sk-proj-" + "x9_-" * 8, "AKIA" + "ABCD2345" * 2, "ghp_" + "aB3" * 12,
-            "hf_" + "aBcD" * 9, PRIVATE, "AIza" + "x1-_Z" * 7, "密钥sk-" + "a1B2" * 12,
+            "hf_" + "aBcD" * 9, PRIVATE, "AIza" + "x1-_Z" * 7,
+            "eyJ" + "hbGci" * 4 + ".eyJ" + "zdWIi" * 4 + "." + "SflKx" * 5, "密钥sk-" + "a1B2" * 12,
         ],
         [
-            "risk-" + "a1b2" * 12, "sk-" + "x" * 40, "sk-short1", "AKIA1234", "hf_transfer",
+            "risk-" + "a1b2" * 12, "sk-" + "x" * 40, "sk-short1", "eyJhbGciOi.x.y", "AKIA1234", "hf_transfer",
             "-----BEGIN PUBLIC KEY-----", "ghp_token", "sk-learn and task-oriented",
         ],
     ),
@@ -198,7 +228,7 @@ def test_personal_data_is_not_repeated(kind: str) -> None:
         for language in ("en", "zh"):
             set_language(language)
             said = "".join(str(f) for f in review(made(question=text)) if f.kind == kind)
-            runs = re.findall(r"[A-Za-z0-9_@.-]{4,}", text)
+            runs = re.findall(r"[A-Za-z0-9_@.-]{4,}", re.sub("(?i)password|record|medical|number", "", text))
             assert "…" in said
             assert not [run for run in runs if len(run) > 5 and run in said]
 
@@ -358,6 +388,23 @@ def test_the_shares_are_shown() -> None:
     assert "100% and 0% Chinese" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("question", "thought", "answer", "there"),
+    [
+        (EN[0] + " " + LONG, EN[1] + " " + LONG, ZH[2], True),
+        (EN[0] + " " + LONG, "", ZH[2], True),
+        (ZH[0], ZH[1], EN[2] + " " + LONG, True),
+        (ZH[0], ZH[1], ZH[2], False),
+        (EN[0], EN[1], LONG, False),
+        ("Translate it, please: " + LONG, EN[1] + " " + LONG, ZH[2], False),
+        ("用“keepsake”造句，写成一个复杂的长句子。", ZH[1], LONG, False),
+        (ZH[0], ZH[1], "Migraine", False),
+    ],
+)
+def test_an_answer_in_another_language(question: str, thought: str, answer: str, there: bool) -> None:
+    assert ("answer_language" in kinds(made(question, thought, answer))) is there
+
+
 # ---- mending
 
 MESSY = st.text(
@@ -373,12 +420,14 @@ PIECES = st.sampled_from(
         "&#60;", "&nbsp;",
         "`", "```", "\r\n", "\r", "\u200b", "\x00", "Ã©", "â€™", "Ãƒ", "Â©", "Â\x80", "<thinking>", "</thinking>",
         "think>", "<",
+        "\x0c", "\x08", "rac", "eta", "\t", "imes", "\x1b[0m",
         "/", "html", "text", " ", "，", "患者", "عربي", "<b>", "</b>", "&amp;amp;",
     ]
 )  # fmt: skip
 JOINED = st.lists(st.one_of(PIECES, PIECES, MESSY), max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(JOINED, JOINED, JOINED, JOINED)
 def test_mending_is_done_once_and_for_all(question: str, thought: str, answer: str, earlier: str) -> None:
@@ -424,6 +473,10 @@ def test_review_never_fails_and_the_language_changes_words_alone(question: str, 
         ("a&amp;amp;amp;lt;b", "a<b", "html"),
         ("`<br>` makes a line<br>break", "`<br>` makes a line\nbreak", "html"),
         ("<thinking>\nwell\n</thinking>", "well", "stray_tag"),
+        ("a\x0bb\x0c患者\n\x0cend", "a\nb\n患者\n\nend", "control_character"),
+        ("a \x1b[1;31mred\x1b[0m word", "a red word", "control_character"),
+        ("\frac{1}{2} + \beta \right) \x08egin", r"\frac{1}{2} + \beta \right) \begin", "latex_escape"),
+        ("3 \times \theta \text{m}, x \to 0", r"3 \times \theta \text{m}, x \to 0", "latex_escape"),
     ],
 )
 def test_what_is_mended(before: str, after: str, kind: str) -> None:
@@ -438,6 +491,7 @@ def test_what_is_mended(before: str, after: str, kind: str) -> None:
     [
         "clean", "a < b", "<table><tr><td>1</td></tr></table>", "H<sub>2</sub>O", "lost \ufffd", "<thinking>open",
         "&lt;think&gt;x", "<\u200bthink>x", "\u200b", "<p></p>", "锟斤拷", "write to a@b.cn", "the HTML tag <p>",
+        "\bfoo \frac", "a\x0cpage", "\n\to item\tan ear\text\t1", "&lt;THINK &gt;", "a &lt;/thought&gt;",
         "عربي \u200f123", "```\n<p>&lt;</p>\n```", "<|im_end|>", "déjà vu",
     ],
 )  # fmt: skip
@@ -454,6 +508,7 @@ def test_all_texts_of_a_record_are_mended() -> None:
     assert counts == {"line_ends": "2", "control_character": "2", "invisible_character": "1", "html": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [
@@ -487,7 +542,7 @@ def test_a_long_text_of_one_piece_takes_no_long_time(piece: str) -> None:
 
 def test_every_kind_has_its_texts() -> None:
     texts = catalogue("intake")
-    for kind in [*EXAMPLES, "cut", "thought_leak", "not_concluded", "language_mix"]:
+    for kind in [*EXAMPLES, "cut", "thought_leak", "not_concluded", "language_mix", "answer_language"]:
         assert {kind, f"{kind}_hint"} <= set(texts)
     assert {f"mended_{kind}" for kind in MENDS} <= set(texts)
 
@@ -498,11 +553,12 @@ def test_every_kind_has_its_texts() -> None:
 @pytest.mark.parametrize(
     ("name", "rare"),
     [
-        ("medical-o1-zh/train.jsonl", {"html": 5}),  # exponents and indices written as <sup> and <sub>
+        # exponents and indices written as <sup> and <sub>; addresses of pictures that are not there
+        ("medical-o1-zh/train.jsonl", {"html": 5, "picture": 3}),
         # Nine thoughts reckon another answer than the one given; four end in a comma.
         ("gsm8k/train.jsonl", {"not_concluded": 9, "cut": 4, "invisible_character": 1}),
         ("other-shapes/alpaca_en_demo.json", {"email": 3, "cut": 1}),
-        ("other-shapes/alpaca_zh_demo.json", {"cut": 3}),
+        ("other-shapes/alpaca_zh_demo.json", {"cut": 3, "answer_language": 7}),  # asked in Chinese, answered in English
         ("other-shapes/strategyqa-300.tsv", {}),
     ],
 )
@@ -515,3 +571,12 @@ def test_real_records_give_few_findings(name: str, rare: dict[str, int]) -> None
     for record in records:
         mended, done = mend(record)
         assert (mended == record) is (not done)
+
+
+def test_a_single_backslash_before_latex_is_told_by_the_command() -> None:
+    (finding,) = review(made(thought="so \frac{1}{2} and \beta, \x08foo"))
+    assert finding.kind == "latex_escape"
+    assert r"\frac (×3)" in finding.message
+    assert r"\\frac" in finding.hint
+    assert kinds(made(thought="one\rtwo\rthree")) == ["line_ends"]
+    assert kinds(made(thought="one\x0c\x08")) == ["control_character"]

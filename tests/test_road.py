@@ -239,6 +239,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX sends it")
 def test_a_run_interrupted_from_the_keyboard_is_taken_up_and_ends_the_same(
     base: Path, data: Path, tmp_path: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import string
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buke import intake
 from buke.cli.flags import common, settings_from
 from buke.config import make, read_toml, to_toml
 from buke.intake.formats import Raw
@@ -69,6 +71,10 @@ FIELDS = [
     ("gsm8k", {"question": "q", "answer": "t\n#### a"}),
     ("columns", {"1": "q", "2": "a", "3": "t"}),
     ("fields", {"问题": "q", "思考过程": "t", "回答": "a"}),
+    ("fields", {"problem": "q", "solution": "t", "answer": "a"}),
+    ("fields", {"question": "q", "reasoning": "t", "deepseek_attempt": "a"}),
+    ("fields", {"question": "q", "thinking_trajectories": ["t"], "solution": "a", "cot_type": "math"}),
+    ("fields", {"question": "q", "reasoning_conent": "t", "answer": "a"}),
 ]
 
 
@@ -94,6 +100,80 @@ def test_tags_that_do_not_pair_are_refused(answer: str, name: str) -> None:
     assert set(kinds(row, EMPTY)) == {"think_tag"}
 
 
+@pytest.mark.parametrize("open_tag", ["<THINK>", "<think >", "< Think>", "<Reasoning>"])
+def test_tags_in_any_case_and_with_blanks(open_tag: str) -> None:
+    closing = open_tag.replace("<", "</")
+    assert texts(one({"question": "q", "answer": f"{open_tag}t{closing}a"}, EMPTY)) == ("q", "t", "a")
+    assert texts(one({"question": "q", "cot": f"{open_tag}t{closing}", "answer": "a"})) == ("q", "t", "a")
+    assert set(kinds({"question": "q", "answer": f"{open_tag}t a"}, EMPTY)) == {"think_tag"}
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer"),
+    [
+        ("<reasoning>a</reasoning> mid <reasoning>c", "b"),
+        ("<reasoning>a</reasoning> mid <reasoning>c</reasoning>", "b"),
+        ("<think>a</think> mid <think>c</think>", "b"),
+        ("first </thought> then", "b"),
+        ("t", "x </reasoning> y"),
+        ("t", "<think >x"),
+        ("t", "<thinking>second</thinking>x"),
+        ("", "</Thinking>x"),
+    ],
+)
+def test_tags_out_of_place_are_refused(thought: str, answer: str) -> None:
+    assert kinds({"question": "q", "cot": thought, "answer": answer}, EMPTY) == ["think_tag"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Write a <thought> element.", "Put it in <thought>…</thought> here.", "End it by `</thought>`.", "x < think > y"],
+)
+def test_other_tags_in_prose_lose_no_record(text: str) -> None:
+    there = "think >" in text  # as a tag that is always one
+    assert len(reading({"question": "q", "cot": "t", "answer": text}).records) == (not there)
+    assert len(reading({"question": text, "cot": "t", "answer": "a"}).records) == 1
+
+
+def test_tags_within_tags_are_taken_off_and_none_is_left_half() -> None:
+    assert texts(one({"question": "q", "answer": "<think><reasoning>t</reasoning></think>a"})) == ("q", "t", "a")
+
+
+@pytest.mark.parametrize(
+    ("thought", "kind"),
+    [
+        ([], "no_thought"),
+        ({}, "no_thought"),
+        (0, "wrong_type"),
+        (False, "wrong_type"),
+        ([""], "wrong_type"),
+        (1.5, "wrong_type"),
+    ],
+)
+def test_a_thought_that_is_no_text_is_not_learned(thought: Any, kind: str) -> None:
+    assert kinds({"Question": "q", "Complex_CoT": thought, "Response": "a"}) == [kind]
+    assert kinds({"messages": [user(), assistant("a", reasoning_content=thought)]}) == [kind]
+    made = reading({"Question": "q", "Complex_CoT": thought, "Response": "a"}, EMPTY).records
+    assert [record.thought for record in made] == ([""] if kind == "no_thought" else [])
+
+
+@pytest.mark.parametrize(
+    ("turn", "names"),
+    [
+        ({"content": "a", "reasoning": "t", "thinking": "u"}, "thinking, reasoning"),
+        ({"content": [{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"}], "reasoning_content": "u"},
+         "content: thinking, reasoning_content"),
+    ],
+)  # fmt: skip
+def test_a_second_thought_in_a_turn_is_said_to_be_left_out(turn: dict[str, Any], names: str) -> None:
+    made = reading({"messages": [user(), {"role": "assistant", **turn}] * 2})
+    (finding,) = made.findings
+    assert (finding.kind, finding.severity, len(made.records)) == ("second_thought", Severity.WARNING, 2)
+    assert f"turn 1 has several thoughts, which differ: {names};" in finding.message
+    same = {key: "t" if key.startswith(("reasoning", "thinking")) else value for key, value in turn.items()}
+    assert not reading({"messages": [user(), {"role": "assistant", **same}]}).findings
+
+
 @pytest.mark.parametrize(
     ("answer", "thought", "last"),
     [
@@ -106,10 +186,64 @@ def test_four_signs_part_thought_and_answer(answer: str, thought: str, last: str
     assert texts(one({"question": "q", "answer": answer})) == ("q", thought, last)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<|begin_of_thought|>\n\nt\n<|end_of_thought|>\n\n<|begin_of_solution|>\na\n<|end_of_solution|>\n",
+        "<|begin_of_thought|>t<|end_of_thought|>a",
+        "t\n</think>\n\na",
+        "t</think>\na",
+    ],
+)
+def test_a_thought_is_found_by_the_marks_of_others(answer: str) -> None:
+    assert texts(one({"question": "q", "answer": answer})) == ("q", "t", "a")
+    assert texts(one({"messages": [user(), assistant(answer)]})) == ("q", "t", "a")
+
+
+@pytest.mark.parametrize(
+    "answer", ["It writes `</think>` at the end.", "a </think> b </think>\nc", "<think>\n</think>\n</think>\na"]
+)
+def test_a_closing_tag_that_is_no_border_stays_an_error(answer: str) -> None:
+    assert kinds({"question": "q", "answer": answer}, EMPTY) == ["think_tag"]
+
+
+@pytest.mark.parametrize(
+    "answer", ["\n<analysis>t</analysis>\na", "‹思考›t‹/思考›a", "【思考】t【/思考】a", "<|begin_of_thought|>t"]
+)
+def test_a_thought_in_a_tag_of_another_name_is_spoken_of(answer: str) -> None:
+    made = reading({"question": "q", "answer": answer}, EMPTY)
+    assert len(made.records) == 1
+    assert [finding.kind for finding in made.findings] == ["thought_inside"]
+    for other in (
+        "<p>t</p>a",
+        "<analysis>t</analysis>",
+        "x <analysis>t</analysis>a",
+        "[分析] t",
+    ):
+        assert not reading({"question": "q", "answer": other}, EMPTY).findings
+
+
 def test_four_signs_that_open_no_last_line_are_text() -> None:
     row = {"question": "q", "answer": "#### Heading\ntext"}
     assert texts(one(row, EMPTY)) == ("q", "", "#### Heading\ntext")
     assert texts(one({"question": "q", "answer": "#### 5"}, EMPTY)) == ("q", "", "5")
+
+
+@pytest.mark.parametrize(("value", "text"), [(8, "8"), (-0.5, "-0.5"), (8.0, "8.0"), (10**19, "10000000000000000000")])
+def test_a_number_is_learned_as_it_is_written_with_a_warning(value: float, text: str) -> None:
+    made = reading({"question": "q", "thought": "t", "answer": value})
+    assert texts(made.records[0]) == ("q", "t", text)
+    assert [(f.kind, f.severity) for f in made.findings] == [("number_as_text", Severity.WARNING)]
+    for other in (True, [value], {"a": value}, 1e22, float("inf")):
+        assert kinds({"question": "q", "thought": "t", "answer": other}) == ["wrong_type"]
+
+
+def test_numbers_are_spoken_of_once_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    rows = [{"question": f"q{i}", "thought": f"so {i}", "answer": i} for i in range(9)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [f.kind for f in intake.read([path]).findings] == ["number_as_text"]
+    assert intake.check([path], PLAIN, quick=True).tally.kinds["number_as_text"].count == 1
 
 
 def test_without_a_thought_is_the_users_decision() -> None:
@@ -229,6 +363,8 @@ def assistant(content: Any = "<think>t</think>a", **more: Any) -> dict[str, Any]
 REFUSED = [
     ("tool_use", [user(), assistant(None, tool_calls=[{"name": "f"}]), {"role": "tool", "content": "1"}, assistant()]),
     ("tool_use", [user(), assistant(function_call={"name": "f"})]),
+    ("tool_use", [user(), assistant("<think>t</think><tool_call>{}</tool_call>\n")]),
+    ("tool_use", [user(), assistant(), user("\n<tool_response>8</tool_response>"), assistant()]),
     ("tool_use", [user(), assistant([{"type": "tool_use", "name": "f"}])]),
     ("tool_use", [user(), {"from": "function_call", "value": "f"}, {"from": "observation", "value": "1"}, assistant()]),
     ("bad_turns", [user(), user(), assistant()]),
@@ -249,6 +385,11 @@ REFUSED = [
 @pytest.mark.parametrize(("kind", "messages"), REFUSED)
 def test_what_is_no_dialogue_of_texts_is_refused_whole(kind: str, messages: Any) -> None:
     assert kinds({"messages": messages}) == [kind]
+
+
+def test_a_dialogue_that_speaks_of_tool_calls_is_none() -> None:
+    asked = [user("What is <tool_call>?"), assistant("<think>t</think>`<tool_call>…</tool_call>` encloses a call.")]
+    assert len(reading({"messages": asked}).records) == 1
 
 
 def test_tools_that_are_not_called_are_said_to_be_left_out() -> None:
@@ -460,7 +601,7 @@ def test_a_map_places_roles_and_leaves_the_others_to_be_recognised() -> None:
 
 def test_what_a_map_finds_is_checked_like_any_field() -> None:
     placed = Options(map=(("question", "x.q"), ("thought", "{x.t}"), ("answer", "n")))
-    assert kinds({"x": {"q": "q", "t": "t"}, "n": 3.0}, placed) == ["wrong_type"]
+    assert kinds({"x": {"q": "q", "t": "t"}, "n": [3.0]}, placed) == ["wrong_type"]
     assert kinds({"x": {"t": 1.0}, "n": None}, placed) == ["missing_field", "wrong_type", "null_field"]
     assert kinds({"x": {"q": "q"}, "n": "a"}, placed) == ["no_thought"]
 
@@ -495,10 +636,18 @@ def test_a_name_counts_as_known_where_one_row_has_it() -> None:
 @pytest.mark.parametrize(
     ("row", "suggestion"),
     [
-        ({"frage": "q", "denken": "t", "antwort": "a"}, "--map question=frage thought=denken answer=antwort"),
+        ({"frage": "q", "denken": "a, so a", "antwort": "a"}, "--map question=frage thought=denken answer=antwort"),
         ({"id": 7, "questions": "q", "resp": "a"}, "--map question=questions answer=resp"),
-        ({"x": {"prompts": "q"}, "my cot": "t", "y": "a"}, "--map question=x.prompts 'thought=my cot' answer=y"),
+        ({"x": {"prompts": "q"}, "my cot": "a, so a", "y": "a"}, "--map question=x.prompts 'thought=my cot' answer=y"),
         ({"turns": [{"say": "q"}, {"say": "a"}]}, "--map 'question=turns[0].say' 'answer=turns[1].say'"),
+        (
+            {"主诉": "咳嗽", "思路": "先看肺，再看心", "结果": "肺炎", "病历号": "10001"},
+            "--map 'question=主诉' 'thought=思路' 'answer=结果'",
+        ),
+        ({"1": "7", "2": "Is it?", "3": "no", "4": "It is not."}, "--map question=2 thought=4 answer=3"),
+        ({"prompts": "q", "x": "It is so.", "y": "It was so."}, "--map question=prompts thought=… answer=…"),
+        ({"4": "yes", "5": "Name the bird.", "6": "It is black."}, ""),
+        ({"frage": "q", "ref": "A-17", "link": "https://a.b/c", "resp": "a"}, "--map question=frage answer=resp"),
         ({"text": "q"}, ""),
         ({}, ""),
     ],
@@ -508,6 +657,52 @@ def test_a_row_of_no_shape_gets_a_map_to_try(row: dict[str, Any], suggestion: st
     (finding,) = reading(row).findings
     assert finding.kind == "unknown_shape"
     assert (suggestion or "--map question=…") in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("row", "names", "suggestion"),
+    [
+        ({"question": "q", "answer": "a", "why": "so"}, "(why)", "--map thought=why"),
+        (
+            {"question": "q", "answer": "a", "source": "x", "my reason": "so", "note": "n"},
+            "(my reason, note)",
+            "--map 'thought=my reason'",
+        ),
+        ({"question": "q", "answer": "a", "x": "so", "y": "n"}, "(x, y)", "--map thought=…"),
+        ({"question": "q", "opa": "x", "opb": "y", "cop": 0, "exp": "so"}, "exp", "--map thought=exp"),
+        (
+            {"problem": "q", "solution": "s", "answer": "8", "generations": ["<think>t</think>a", "<think>u</think>b"]},
+            "(solution, generations)",
+            "--map 'answer=generations[0]'",
+        ),
+        (
+            {"question": "q", "thought": "t", "final result": "a", "n": "x"},
+            "(final result, n)",
+            "--map 'answer=final result'",
+        ),
+    ],
+)
+def test_what_is_lacking_is_looked_for_in_the_unused_fields(row: dict[str, Any], names: str, suggestion: str) -> None:
+    (finding,) = reading(row).findings
+    assert names in finding.hint
+    assert suggestion + ";" in finding.hint
+    if "…" not in suggestion:
+        role, _, place = shlex.split(suggestion)[1].partition("=")
+        assert reading(row, Options(map=((role, place),))).records
+
+
+def test_an_explanation_that_is_the_thought_is_not_in_the_answer_too() -> None:
+    row = {"question": "q", "opa": "x", "opb": "y", "cop": 0, "exp": "so x"}
+    assert texts(one(row, Options(map=(("thought", "exp"),)))) == ("q\nA. x\nB. y", "so x", "A. x")
+
+
+def test_a_preference_pair_is_called_that() -> None:
+    rows = [{"prompt": "q", "chosen": "a", "rejected": "b"}, {"x": "q", "chosen": [{"content": "a"}], "rejected": []}]
+    hints = [finding.hint for row in rows for finding in reading(row).findings if finding.kind == "preference_pair"]
+    assert [hint.partition("--map ")[2] for hint in hints] == [
+        "question=prompt answer=chosen",
+        "question=… answer=chosen[-1].content",
+    ]
 
 
 NAME = st.text(string.ascii_letters + " .[]{}-_日本", min_size=1, max_size=9)

@@ -117,6 +117,7 @@ def test_the_same_settings_give_the_same_adapter_and_another_seed_another(start:
     assert steps_of(runs[0]) == steps_of(runs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 5, 7, 9, 100])
 def test_a_run_broken_off_anywhere_and_taken_up_ends_as_if_it_had_not(after: int, start: Callable[..., Job]) -> None:
     """after: events before the break: a step, a step whose scoring is due, that scoring, a checkpoint, the last."""

@@ -91,6 +91,13 @@ class Settings(BaseModel):
         "the thoughts of earlier turns of a dialogue: drop them, as R1 does in use, or keep them in the prompt",
         "多轮对话中之前各轮的思考：drop 去掉（与 R1 使用时一致），keep 保留在提示里",
     )  # fmt: skip
+    choices_from: int | None = setting(
+        None, "data",
+        "the number of the first option, where the answers of multiple choice questions are numbers (default: 0, and a "
+        "file whose numbers seem to count from 1 is refused)",
+        "选择题的答案是数字时，第一个选项的序号（默认 0；看来从 1 算起的文件会被拒绝）",
+        ge=0, le=1,
+    )  # fmt: skip
     held_out: float = setting(
         0.05, "data",
         "share of the records held out for scoring, chosen by content hash; 0 for none "

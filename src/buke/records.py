@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 OPEN, CLOSE = "<think>", "</think>"  # what stands around a thought, in the user's files and for the model
@@ -38,20 +39,38 @@ class Severity(str, Enum):
     WARNING = "warning"  # the record is kept
 
 
+class _Hashed:
+    """Room for the hashes of a turn, which stands in the history of every later turn and is hashed once."""
+
+    __slots__ = ("_hashes",)
+    _hashes: tuple[int, str, str]
+
+
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(_Hashed):
     """An earlier exchange of a dialogue. The thought is "" where it is not sent back to the model."""
 
     question: str
     thought: str
     answer: str
 
+    @property
+    def hashes(self) -> tuple[int, str, str]:
+        """The number of the question, and content_id of question and answer and of all three texts."""
+        try:
+            return self._hashes
+        except AttributeError:
+            question, thought, answer = self.question, self.thought, self.answer
+            made = (number(question), content_id(question, answer), content_id(question, thought, answer))
+            object.__setattr__(self, "_hashes", made)  # which its texts alone decide, so that it stays unchangeable
+            return made
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One lesson: a question, the thought that leads from it, and the answer. Text is exactly the user's."""
 
-    id: str  # content_id of question, thought and answer, and of the history where there is one
+    id: str  # content_id of question, thought and answer, and of history and system message where there are any
     question: str
     thought: str
     answer: str
@@ -64,13 +83,10 @@ class Record:
         cls, question: str, thought: str, answer: str, source: str, system: str = "", history: tuple[Turn, ...] = ()
     ) -> Record:
         """A record with its id computed."""
-        earlier = [text for turn in history for text in (turn.question, turn.thought, turn.answer)]
-        return cls(content_id(question, thought, answer, *earlier), question, thought, answer, source, system, history)
-
-    @property
-    def root(self) -> str:
-        """The first question of its dialogue: all records of a dialogue stand on the same side of the split."""
-        return self.history[0].question if self.history else self.question
+        more = [turn.hashes[2] for turn in history]
+        if system:
+            more.append(f"system {same_again(system)}")  # not to be taken for a turn
+        return cls(content_id(question, thought, answer, *more), question, thought, answer, source, system, history)
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Record:
@@ -78,13 +94,21 @@ class Record:
         return cls(**line | {"history": tuple(Turn(**turn) for turn in line.get("history", ()))})
 
 
+def number(text: str) -> int:
+    """64 bits that stand for a text: the first 8 bytes of its SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
 def content_id(*parts: str) -> str:
     """Sixteen hex digits of SHA-256 over the parts, each preceded by its length in bytes (lone surrogates kept)."""
-    digest = hashlib.sha256()
+    pieces: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:16]
+        pieces += (len(data).to_bytes(8, "little"), data)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()[:16]  # one call: an update for each costs more than the joining
+
+
+same_again = lru_cache(maxsize=1)(content_id)  # a system message is that of a whole dialogue, or of a whole file
 
 
 @dataclass(frozen=True, slots=True)

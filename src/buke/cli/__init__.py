@@ -33,6 +33,7 @@ def run(arguments: list[str]) -> int:
         arguments, common = flags.common(arguments)
         if common.lang:
             words.set_language(common.lang)
+        _printable()
         code = commands.app(common)(arguments, prog_name="buke", standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
@@ -58,6 +59,22 @@ def run(arguments: list[str]) -> int:
         complain(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")))
         return 1
     return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def _printable() -> None:
+    """Speak English, and say so, where the output has no Chinese: question marks would tell nobody anything."""
+    if words.language() == "zh" and not can_write("中文"):
+        words.set_language("en")
+        print(t("cli.no_chinese", encoding=sys.stdout.encoding), file=sys.stderr)
+
+
+def can_write(text: str) -> bool:
+    """Whether standard output has all these characters."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "surrogatepass")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _usage(error: Any) -> int:

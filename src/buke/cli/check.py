@@ -17,16 +17,20 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 import buke
 from buke import hub, intake, prompt, report, runfolder
+from buke.cli import can_write
 from buke.config import Settings
 from buke.intake.check import Checked, Told
 from buke.intake.language import language_of
+from buke.intake.tally import PLACES
 from buke.records import Record
 from buke.words import Refusal, language, t
 
 CANDIDATES = (512, 1024, 2048, 4096, 8192, 16384, 32768)  # lengths people choose from, in tokens
 MAY_DROP = 0.01  # share of the records that the recommended length may leave out
 POOR = 1.6  # bytes a token below which a tokenizer hardly knows the language of a record
+ENOUGH = 100  # bytes of text from which this can be told
 BARS = 16
+LEARNED, SCORED = "learned", "scored"  # what becomes of a good record; of one that leaks, neither
 PIPE = 100  # columns where there is no terminal
 
 
@@ -38,6 +42,7 @@ class Wanted(NamedTuple):
     fix: str  # a file; "" for none
     strict: bool
     quick: bool
+    flags: tuple[str, ...] = ()  # what was said beside data and model, as it was typed
 
 
 def check_data(settings: Settings, wanted: Wanted) -> int:
@@ -51,25 +56,42 @@ def check_data(settings: Settings, wanted: Wanted) -> int:
 def _check(settings: Settings, wanted: Wanted, paths: list[Path], shown: Callable[[Any], Any]) -> int:
     options = intake.options_of(settings)
     if wanted.fix:
-        intake.check_free(Path(wanted.fix))
-    held_out = [Path(settings.held_out_file)] if settings.held_out_file else settings.held_out
+        intake.check_free(Path(wanted.fix), [*paths, *_apart(settings)])
+    held_out = _apart(settings) or settings.held_out
     with _progress() as told:
-        checked = intake.check(paths, options, held_out=held_out, quick=wanted.quick, told=told)
-    found = as_dict(checked)
+        mix = settings.without_thought != "empty"
+        checked = intake.check(paths, options, held_out=held_out, quick=wanted.quick, mix=mix, told=told)
+    found = as_dict(checked) | {
+        "given": {"data": list(settings.data), "flags": list(wanted.flags), "quick": wanted.quick}
+    }
     if settings.model and found["kept"]:
         found["tokens"] = _tokens(settings, checked, options)
     found = shown(found)
     if wanted.report:
         _write_report(Path(wanted.report), found)
-    fixed = intake.fix(paths, options, Path(wanted.fix)) if wanted.fix else None
+    fixed = intake.fix(paths, options, Path(wanted.fix), shown) if wanted.fix else None
     if wanted.as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        text = json.dumps(found, ensure_ascii=False)
+        print(text if can_write(text) else json.dumps(found))
     else:
         _show(found)
     if fixed:
-        counts = {"records": fixed.records, "mended": fixed.mended, "left_out": fixed.left_out}
-        print(t("cli.check_fixed", path=fixed.path, changes=fixed.changes, **counts), file=sys.stderr)
-    return 2 if not found["kept"] or (wanted.strict and found["findings"]) else 0
+        _say_fixed(fixed)
+    refused = any(finding["kind"] == "mixed" for finding in found["findings"])
+    return 2 if not found["kept"] or refused or (wanted.strict and found["findings"]) else 0
+
+
+def _apart(settings: Settings) -> list[Path]:
+    """The file of its own that is held out, where there is one."""
+    return [Path(settings.held_out_file)] if settings.held_out_file else []
+
+
+def _say_fixed(fixed: intake.Fixed) -> None:
+    """What was written as a mended copy, and what of the data it lacks."""
+    values = fixed._asdict()
+    print(t("cli.check_fixed" if fixed.records else "cli.check_fixed_none", **values), file=sys.stderr)
+    if fixed.records and fixed.not_whole:
+        print(t("cli.check_fixed_broken", n=fixed.not_whole, changes=fixed.changes), file=sys.stderr)
 
 
 @contextmanager
@@ -114,7 +136,8 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     tally = checked.tally
     kept = int(checked.kept.sum())
     out = int((checked.out & checked.kept).sum())
-    leaks = tally.kinds["leak"].count if "leak" in tally.kinds else 0
+    leaks = int((checked.leaking & checked.kept).sum())
+    left_out = {"rows": tally.rows - tally.good, "turns": tally.turns, "duplicates": len(tally.marks) - kept}
     return {
         "buke": buke.__version__,
         "language": language(),
@@ -122,7 +145,9 @@ def as_dict(checked: Checked) -> dict[str, Any]:
         "read": tally.rows,
         "records": len(tally.marks),
         "kept": kept,
-        "left_out": tally.rows - tally.good + len(tally.marks) - kept,
+        "left_out": sum(left_out.values()),
+        "left_out_of": left_out,
+        "leaks": leaks,
         "without_thought": tally.without_thought,
         "findings": tally.findings(),
         "characters": tally.figures(),
@@ -136,13 +161,14 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _kept(checked: Checked, options: intake.Options) -> Iterator[Record]:
-    """The records that were kept, read once more."""
+def _kept(checked: Checked, options: intake.Options, parts: list[str]) -> Iterator[Record]:
+    """The records that were kept, read once more; for each its part, learned, scored or neither, is added to parts."""
     index = 0
     for file in checked.files:
         for reading in intake.readings_of(Path(file.path), options):
             for record in reading.records:
                 if checked.kept[index]:
+                    parts.append(SCORED if checked.out[index] else "" if checked.leaking[index] else LEARNED)
                     yield record
                 index += 1
 
@@ -151,26 +177,57 @@ def _tokens(settings: Settings, checked: Checked, options: intake.Options) -> di
     """Lengths in tokens, with the prompt and the tokenizer of the model."""
     folder = hub.resolve(settings.model, lambda text: print(text, file=sys.stderr))
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system)
-    totals, before_answer = [], []
-    learned = ends = poor = 0
-    covered: dict[str, list[int]] = {}  # language -> bytes, tokens
-    records, same = itertools.tee(_kept(checked, options))  # intake leaves out what no tokenizer takes
+    totals, before_answer, parts = list[int](), list[int](), list[str]()
+    sums = {LEARNED: [0, 0, 0], SCORED: [0, 0, 0], "": [0, 0, 0]}  # tokens, end tokens, records
+    covered = _Covered(next(prompt.lengths(spoken, [Record.make("", "", "", "")])))
+    records, same = itertools.tee(_kept(checked, options, parts))  # intake leaves out what no tokenizer takes
     for record, tokens in zip(records, prompt.lengths(spoken, same), strict=True):
+        part = sums[parts[len(totals)]]
+        part[0] += tokens.learned
+        part[1] += tokens.prompt + tokens.learned == tokens.all  # the last token is proven to be the end token
+        part[2] += 1
         totals.append(tokens.all)
         before_answer.append(tokens.prompt + tokens.thought)
-        learned += tokens.learned
-        ends += tokens.prompt + tokens.learned == tokens.all  # the last token is proven to be the end token
-        size = len((record.thought + record.answer).encode())
-        poor += size < POOR * tokens.learned
-        sums = covered.setdefault(language_of(record.thought + record.answer), [0, 0])
-        sums[0] += size
-        sums[1] += tokens.learned
-    figures = _lengths(totals, before_answer)
-    per_token = {name: round(size / tokens, 2) for name, (size, tokens) in sorted(covered.items())}
+        covered.add(record, tokens)
     return {
-        "model": settings.model, "all": sum(totals), "learned": learned, "end_learned": [ends, len(totals)],
-        **figures, "bytes_per_token": per_token, "poor": poor,
+        "model": settings.model, "all": sum(totals), "learned": sums[LEARNED][0], "end_learned": sums[LEARNED][1:],
+        "scored": sums[SCORED][0], "end_scored": sums[SCORED][1:],
+        **_lengths(totals, before_answer), "bytes_per_token": covered.per_token(), "poor": covered.poor,
+        "poor_places": covered.places,
     }  # fmt: skip
+
+
+class _Covered:
+    """How well a tokenizer knows the text of records: questions, thoughts and answers, without what stands around them.
+
+    Each text is taken to have the tokens of its part less those of the part of a record without text.
+    """
+
+    def __init__(self, bare: prompt.Lengths) -> None:
+        self.bare = bare
+        self.sums: dict[str, list[int]] = {}  # language -> bytes, tokens
+        self.poor = 0
+        self.places: list[str] = []  # the first of them
+
+    def add(self, record: Record, tokens: prompt.Lengths) -> None:
+        """Count a record, where it has text enough. After other messages its question has no count of its own."""
+        alone = not (record.system or record.history)
+        text = (record.question if alone else "") + record.thought + record.answer
+        size = len(text.encode())
+        if size < ENOUGH:
+            return
+        count = tokens.thought + tokens.answer - self.bare.thought - self.bare.answer
+        count += tokens.prompt - self.bare.prompt if alone else 0
+        sums = self.sums.setdefault(language_of(text), [0, 0])
+        sums[0] += size
+        sums[1] += max(count, 1)
+        if size < POOR * count:
+            self.poor += 1
+            self.places += [record.source][: PLACES - len(self.places)]
+
+    def per_token(self) -> dict[str, float]:
+        """Bytes a token of each language, by its name."""
+        return {name: round(size / tokens, 2) for name, (size, tokens) in sorted(self.sums.items())}
 
 
 def _lengths(totals: list[int], before_answer: list[int]) -> dict[str, Any]:
@@ -199,7 +256,7 @@ def _write_report(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_folder")) from None
+        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_report")) from None
     runfolder.write_json(folder / "check.json", found)
     report.write_data_page(folder / "report.html", found)
     if found["tokens"]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli.flags import Common, settings_from, with_settings
+from buke.cli.flags import Common, flags_of, settings_from, with_settings
 from buke.words import Refusal, t
 
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
@@ -83,8 +83,9 @@ def _check(common: Common) -> Any:
     ) -> None:
         from buke.cli.check import Wanted, check_data
 
-        settings, _ = settings_from(given, {"data": data})
-        raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick)))
+        settings, places = settings_from(given, {"data": data})
+        said = flags_of(settings, (name for name, place in places.items() if place.startswith("--")))
+        raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick, tuple(said))))
 
     return check
 

@@ -124,6 +124,18 @@ def _default(value: Any) -> str:
     return "" if value in (None, "", [], {}) else f" [{value}]"
 
 
+def flags_of(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Settings as words of a command line, without the data and the model."""
+    words: list[str] = []
+    for name in names:
+        flag, value = f"--{name.replace('_', '-')}", getattr(settings, name)
+        if name == "map":
+            words += [flag, *(f"{role}={place}" for role, place in value.items())]
+        elif name not in ("data", "model"):
+            words += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+    return words
+
+
 def settings_from(
     given: dict[str, Any], positional: dict[str, Any], config: Path | None = None
 ) -> tuple[Settings, dict[str, str]]:

@@ -53,6 +53,7 @@ class Checked(NamedTuple):
     starts: list[int]  # for each file the index of its first record in the tally; the number of records at the end
     kept: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which good records are left after duplicates
     out: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which are held out
+    leaking: np.ndarray[tuple[int], np.dtype[np.bool_]]  # which would give one of those away, and are not learned
 
     def source(self, index: int) -> str:
         """``file:line`` of a good record."""
@@ -67,14 +68,16 @@ def check(
     held_out: float | Sequence[Path] = 0.05,
     least: int = 20,
     quick: bool = False,
+    mix: bool = True,
     processes: int = min(MOST, os.cpu_count() or 1),
     told: Told = lambda done, of: None,
 ) -> Checked:
     """Read files once and find all that would spoil a run.
 
-    held_out: the share to hold out, or files that are held out. quick: leave out what lies
-    inside texts and near-duplicates, which takes more than half of the time.
-    Raises Refusal where a path does not exist or cannot be read.
+    held_out: the share to hold out, or files that are held out. quick: leave out texts and near-duplicates, which
+    take most of the time. mix: whether records with and without a thought may come together.
+    Raises Refusal where a path does not exist or cannot be read, and where a file's answers are numbers that would be
+    taken for the wrong options.
     """
     apart = [] if isinstance(held_out, (int, float)) else files_of(held_out)
     found = [*files_of(paths), *apart]
@@ -92,10 +95,11 @@ def check(
     twice = among.duplicates(whole.marks, border)
     kept[twice[:, 0]] = False
     if isinstance(held_out, (int, float)):
-        roots = np.frombuffer(whole.marks.roots, np.uint64)
-        out[kept] = among.held_out(roots[kept], held_out, least)
-    checked = Checked(infos, whole, starts, kept, out)
+        out[kept] = among.held_out(np.frombuffer(whole.marks.roots, np.uint64)[kept], held_out, least)
+    checked = Checked(infos, whole, starts, kept, out, np.zeros(len(kept), bool))
     _pairs(checked, twice)
+    if not mix:
+        _mixed(checked, border)
     return checked
 
 
@@ -152,6 +156,7 @@ def _file(path: Path, task: Task, processes: int, progress: _Progress) -> tuple[
     progress.end(content.bytes)
     for finding in content.findings:
         tally.find(finding)
+    tally.end(task.options)
     info = FileInfo.of(content)
     info.shape, info.rows, info.mapping = tally.shape, tally.rows, mapping(tally.roles, task.options)
     return tally, info
@@ -222,12 +227,29 @@ def _pairs(checked: Checked, twice: among.Pairs) -> None:
     tally, kept = checked.tally, checked.kept
     near = among.near(tally.marks)
     leaks = among.leaks(tally.marks, near, checked.out)
-    leaking = set(leaks[:, 0].tolist())
+    checked.leaking[leaks[:, 0]] = True
     for kind, pairs in (
         ("duplicate", twice.tolist()),
         ("other_answer", [pair for pair in among.contradictions(tally.marks).tolist() if kept[pair[0]]]),
         ("leak", [pair for pair in leaks.tolist() if kept[pair[0]]]),
-        ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and pair[0] not in leaking]),
+        ("near_duplicate", [pair for pair in near.tolist() if kept[pair[0]] and not checked.leaking[pair[0]]]),
     ):
         for late, first in pairs:
             tally.find(find(checked.source(late), kind, Severity.WARNING, first=checked.source(first)))
+    for index in among.too_alike(tally.marks).tolist():
+        if kept[index]:
+            tally.find(find(checked.source(index), "too_alike", Severity.WARNING))
+
+
+def _mixed(checked: Checked, border: int) -> None:
+    """Find records with and without a thought that come together, which a run refuses. See ``settle``.
+
+    border: index from which on records are of the files held out; those are looked at for themselves.
+    """
+    empty = np.frombuffer(checked.tally.characters["thought"], np.uint32) == 0
+    for first, end in ((0, border), (border, len(empty))):
+        part = first + np.flatnonzero(checked.kept[first:end])
+        without = part[empty[part]].tolist()
+        if 0 < len(without) < len(part):
+            for index in without:
+                checked.tally.find(find(checked.source(index), "mixed", without=len(without), all=len(part)))

@@ -3,21 +3,29 @@
 The options are a list of texts, a list of objects, an object by letter, ``{"text": […], "label": […]}``, lines of one
 text, or a field for each letter. They are appended to the question as lines ``A. …``, unless it has them already.
 The answer is the row's own text where it has one that is more than a choice; else ``B. …``, and under it the
-explanation where the row has one. A choice is a letter (or several), an option's text, or a number counted from 0.
+explanation where the row has one. A choice is a letter (or several), an option's text, or a number, counted from 0
+where the user does not say otherwise. One row cannot tell from where its number counts; ``Counting`` looks at all of
+a file.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from buke.intake.formats import find
 from buke.intake.names import EXPLANATION, INDEX, LETTERED, OPTIONS
-from buke.records import Finding
+from buke.records import Finding, Severity
+from buke.words import Refusal, t
 
+ENOUGH = 10  # answers given as numbers: with none of them 0, it is time to ask from where they count
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LINE = re.compile(r"[(（]?([A-Z])(?:\s?[.．、:：)）]\s*|\s+)(.+)")
 _SEVERAL = re.compile(r"[A-Z](?:[,，、;/ ]*[A-Z])+")
+Counted = Literal["", "zero", "beyond", "between"]  # what a number is: 0, the number of options, any other
+_TELLING: tuple[Counted, ...] = ("zero", "beyond", "between")  # of several, the first met decides
 _AROUND = " \t\r\n()（）[].。．,:：、"
 
 
@@ -34,7 +42,47 @@ class Chosen(NamedTuple):
 
     question: Any
     answer: Any
-    counted: bool  # the choice was given as a number counted from 0
+    counted: Counted = ""
+
+
+@dataclass(slots=True)
+class Counting:
+    """Where the choices of one file count from, as far as its rows tell. Those of parts of a file add up."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+    first: str = ""  # where the first number stands
+    beyond: str = ""  # and the first that is the number of options
+
+    def see(self, counted: Counted, source: str) -> None:
+        """Take in one row."""
+        if counted:
+            self.seen[counted] += 1
+            self.first = self.first or source
+            if counted == "beyond":
+                self.beyond = self.beyond or source
+
+    def add(self, other: Counting) -> None:
+        """Take in what another has seen behind this."""
+        self.seen += other.seen
+        self.first, self.beyond = self.first or other.first, self.beyond or other.beyond
+
+    @property
+    def open(self) -> bool:
+        """Whether there were numbers, and none of them tells from where they count."""
+        return bool(self.seen["between"] and not self.seen["zero"] and not self.seen["beyond"])
+
+    def settle(self, first: int | None) -> list[Finding]:
+        """What is to be said of a file that was read; first: the number of the first option, None where not given.
+
+        Raises Refusal where the numbers count from 1: each would stand for the option after the one that is meant.
+        """
+        if first is not None or self.seen["zero"]:
+            return []
+        count = self.seen["between"]
+        if self.beyond and count:
+            source = self.beyond
+            raise Refusal(t("intake.from_one", source=source), t("intake.from_one_hint", source=source))
+        return [find(self.first, "never_zero", Severity.WARNING, count=count)] if count >= ENOUGH else []
 
 
 def find_choice(by_name: dict[str, str]) -> Choice | None:
@@ -57,33 +105,36 @@ def find_choice(by_name: dict[str, str]) -> Choice | None:
 
 
 def choose(
-    row: dict[str, Any], choice: Choice, question: Any, own: Any, source: str, findings: list[Finding]
+    row: dict[str, Any], choice: Choice, question: Any, own: Any, source: str, findings: list[Finding], first: int = 0
 ) -> Chosen | None:
-    """The question and answer of a row; None where its options are empty. own: its field for an answer, or None."""
+    """The question and answer of a row; None where its options are empty.
+
+    own: its field for an answer, or None. first: the number of the first option.
+    """
     held = [row.get(name) for name in choice.options]
     if not any(held):
         return None
     options = _options(held)
     if options is None:
         findings.append(find(source, "bad_options"))
-        return Chosen(question, own, False)
-    found = _pick(own, options)
+        return Chosen(question, own)
+    found = _pick(own, options, first)
     given = own if choice.key is None else row.get(choice.key)
-    index = found if choice.key is None else _pick(given, options)
+    index = found if choice.key is None else _pick(given, options, first)
     text = isinstance(own, str) and not found and not _is_mark(own)
     if not text:
         if index is None or (found and found != index) or (found is None and choice.key and _is_mark(own)):
             shown = " / ".join(dict.fromkeys(map(str, filter(_is_plain, (own, given)))))
             labels = ", ".join(label for label, _ in options)
-            findings.append(find(source, "bad_choice", answer=shown[:80] or "–", options=labels))
-            return Chosen(question, own, False)
+            findings.append(find(source, "bad_choice", answer=shown[:80] or "–", options=labels, first=first))
+            return Chosen(question, own, _counted(given, options))
         own = "\n".join(f"{options[at][0]}. {options[at][1]}" for at in index)
         explanation = row.get(choice.explanation) if choice.explanation else None
         if isinstance(explanation, str) and explanation.strip():
             own = f"{own}\n\n{explanation.strip()}"
     if isinstance(question, str) and not _has(question, options):
         question = "\n".join([question, *(f"{label}. {option}" for label, option in options)])
-    return Chosen(question, own, not text and _is_number(given, options))
+    return Chosen(question, own, "" if text else _counted(given, options))
 
 
 def _options(held: list[Any]) -> list[tuple[str, str]] | None:
@@ -140,23 +191,28 @@ def _is_mark(value: Any) -> bool:
     return isinstance(value, str) and len(mark := value.strip(_AROUND)) < 3 and mark.isascii() and mark.isalnum()
 
 
-def _is_number(value: Any, options: list[tuple[str, str]]) -> bool:
-    """Whether a choice was counted, and not named."""
+def _counted(value: Any, options: list[tuple[str, str]]) -> Counted:
+    """What a choice given as a number, or as several, tells of where it counts from; "" where it is none."""
     if isinstance(value, list):
-        return any(_is_number(each, options) for each in value if _is_plain(each))
+        kinds = {_counted(each, options) for each in value if _is_plain(each)}
+        return next((kind for kind in _TELLING if kind in kinds), "")
     if isinstance(value, str):
         mark = value.strip(_AROUND)
-        return mark.isdecimal() and not any(mark in option for option in options)
-    return isinstance(value, (int, float))
+        if not mark.isdecimal() or len(mark) > 2 or any(mark in option for option in options):
+            return ""
+        value = int(mark)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return ""
+    return "zero" if value == 0 else "beyond" if value == len(options) else "between"
 
 
-def _pick(value: Any, options: list[tuple[str, str]]) -> tuple[int, ...] | None:
+def _pick(value: Any, options: list[tuple[str, str]], first: int) -> tuple[int, ...] | None:
     """Which options a value stands for, or None; none too where it could stand for two different ones."""
     if isinstance(value, list):
-        several = [_pick(each, options) if _is_plain(each) else None for each in value]
+        several = [_pick(each, options, first) if _is_plain(each) else None for each in value]
         return tuple(at for each in several if each for at in each) if value and all(several) else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return (int(value),) if 0 <= value < len(options) and value == int(value) else None
+        return (int(value) - first,) if 0 <= value - first < len(options) and value == int(value) else None
     if not isinstance(value, str):
         return None
     mark = value.strip(_AROUND).upper()
@@ -166,8 +222,8 @@ def _pick(value: Any, options: list[tuple[str, str]]) -> tuple[int, ...] | None:
     line = _line(value)
     if line and (line[1], line[2]) in options:
         found.add(options.index((line[1], line[2])))
-    if not found and mark.isdecimal() and len(mark) < 3 and int(mark) < len(options):
-        found.add(int(mark))
+    if not found and mark.isdecimal() and len(mark) < 3 and 0 <= int(mark) - first < len(options):
+        found.add(int(mark) - first)
     if not found and _SEVERAL.fullmatch(mark) and set(letters := re.sub(r"[^A-Z]", "", mark)) <= set(labels):
         return tuple(labels.index(letter) for letter in letters)
     return tuple(found) if len(found) == 1 else None

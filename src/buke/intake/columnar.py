@@ -6,14 +6,17 @@ import warnings
 import zipfile
 from collections.abc import Collection, Iterator
 from datetime import date, datetime, time
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
-from buke.intake.rows import Content, Raw, find, twice
+from buke.intake.rows import Content, Fault, Raw, find, twice
 from buke.intake.source import BLOCK, MAX_RATIO, MAX_WHOLE, needed
-from buke.intake.table import Row, named
+from buke.intake.table import HEADING, Row, heading, named
+from buke.records import Severity
 
 EXCEL_ROWS = 1_048_576  # the most a sheet can have
+_ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#SPILL!", "#CALC!", "#FIELD!"}
 ROWS = 256  # of Parquet or Arrow made into Python's objects at a time
 
 
@@ -24,7 +27,7 @@ def columnar(kind: str, content: Content, known: Collection[str], wanted: Collec
     """
     if kind == "xlsx":
         needed("openpyxl", "excel")
-        return named(_sheet(content), content, known, wanted)
+        return named(_sheet(content, known, wanted), content, known, wanted)
     needed("pyarrow", "parquet")
     return _batches(kind, content)
 
@@ -107,36 +110,82 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, (date, datetime, time)) else str(value)
 
 
-def _sheet(content: Content) -> Iterator[Row]:
-    """The rows of the one sheet that holds anything: (row of the sheet, cells), each as wide as the first or wider."""
-    path, row, width = content.source.path, 0, 0
+def _sheet(content: Content, known: Collection[str], wanted: Collection[str]) -> Iterator[Row]:
+    """The rows of the sheet that holds the records: (row of the sheet, its cells up to the last filled one)."""
+    path, row = content.source.path, 0
     # Broken files make openpyxl raise whatever its layers raise (BadZipFile, KeyError, ParseError, ValueError …).
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(part.file_size for part in archive.infolist())  # no more than this is unpacked
-        if size > min(MAX_WHOLE, max(4 * BLOCK, MAX_RATIO // 2 * path.stat().st_size)):
-            content.note(1, "bomb" if size <= MAX_WHOLE else "too_large", ratio=MAX_RATIO // 2, most=MAX_WHOLE >> 20)
-            return
+            if size > min(MAX_WHOLE, max(4 * BLOCK, MAX_RATIO // 2 * path.stat().st_size)):
+                kind = "bomb" if size <= MAX_WHOLE else "too_large"
+                content.note(1, kind, ratio=MAX_RATIO // 2, most=MAX_WHOLE >> 20)
+                return
+            formulas = any(_has_formula(archive, part) for part in archive.namelist() if "/worksheets/" in part)
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and the like, which are not read
-            book = needed("openpyxl", "excel").load_workbook(file, read_only=True, data_only=True, keep_links=False)
-            sheets = [sheet for sheet in book.worksheets if any(any(cells) for _, cells in _cells(sheet))]
-            if len(sheets) > 1:
-                content.note(1, "several_sheets", names=", ".join(sheet.title for sheet in sheets))
-                return
-            for row, cells in _cells(sheets[0]) if sheets else ():
-                width = width or len(cells)
-                yield row, cells + [""] * (width - len(cells))
+            load = needed("openpyxl", "excel").load_workbook
+            book = load(file, read_only=True, data_only=True, keep_links=False)
+            written = load(file, read_only=True, keep_links=False) if formulas else None
+            sheet = _chosen(book, content, known, wanted)
+            for row, cells in _cells(sheet, written and written[sheet.title]) if sheet else ():
+                yield row, cells
     except Exception:
         content.note(row + 1, "bad_file", what="Excel")
 
 
-def _cells(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
-    """(row of the sheet, its cells as texts up to the last filled one), without empty rows."""
-    sheet.reset_dimensions()  # what a file says of its size may be wrong by millions
-    for number, cells in enumerate(sheet.iter_rows(max_row=EXCEL_ROWS, values_only=True), 1):
-        texts = ["" if cell is None else cell if isinstance(cell, (str, bool)) else str(plain(cell)) for cell in cells]
+def _has_formula(archive: zipfile.ZipFile, part: str) -> bool:
+    """Whether a sheet has any formula: only then it is read a second time, for those without a result."""
+    end = b""
+    with archive.open(part) as file:
+        while block := file.read(1 << 20):
+            if b"<f>" in (text := end + block) or b"<f " in text:
+                return True
+            end = block[-2:]
+    return False
+
+
+def _chosen(book: Any, content: Content, known: Collection[str], wanted: Collection[str]) -> Any:
+    """The one sheet that holds anything, or the one whose headings are known; None, with a finding where several."""
+    sheets = [sheet for sheet in book.worksheets if any(any(cells) for _, cells in _cells(sheet))]
+    if len(sheets) < 2:
+        return sheets[0] if sheets else None
+    names = ", ".join(sheet.title for sheet in sheets)
+    good = [sheet for sheet in sheets if heading([*islice(_cells(sheet), HEADING)], known, wanted) is not None]
+    if len(good) != 1:
+        content.note(1, "several_sheets", names=names)
+        return None
+    left = ", ".join(sheet.title for sheet in sheets if sheet is not good[0])
+    content.note(1, "other_sheets", Severity.WARNING, name=good[0].title, left=left)
+    return good[0]
+
+
+def _cells(sheet: Any, written: Any = None) -> Iterator[tuple[int, list[Any]]]:
+    """(row of the sheet, its cells as texts or Faults up to the last filled one), without empty rows.
+
+    written: the same sheet with formulas in the place of their results.
+    """
+    for each in (sheet, written) if written else (sheet,):
+        each.reset_dimensions()  # what a file says of its size may be wrong by millions
+    rows = sheet.iter_rows(max_row=EXCEL_ROWS, values_only=True)
+    behind = written.iter_rows(max_row=EXCEL_ROWS, values_only=True) if written else repeat(())
+    for number, (cells, formulas) in enumerate(zip(rows, behind, strict=False), 1):
+        texts = [_cell(cell) for cell in cells]
+        for at, formula in enumerate(formulas if any(texts) else ()):  # copied far down, they give empty rows
+            if texts[at] == "" and formula is not None:
+                texts[at] = Fault("cell_formula", formula if isinstance(formula, str) else "=…")
         while texts and texts[-1] == "":
             texts.pop()
         if texts:
             yield number, texts
+
+
+def _cell(value: Any) -> Any:
+    """A cell as the text a person sees in it, about; a Fault where that is nothing to learn."""
+    if isinstance(value, str):
+        return Fault("cell_error", value) if value in _ERRORS else value
+    if isinstance(value, bool):
+        return Fault("cell_boolean", str(value).upper())
+    if isinstance(value, datetime):
+        return str(value.date() if value.time() == time() else value)
+    return "" if value is None else str(plain(value))

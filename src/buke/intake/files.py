@@ -10,6 +10,7 @@ from typing import Any
 from buke.intake.formats import Content, open_content
 from buke.intake.mapping import Options, unknown
 from buke.intake.names import KNOWN
+from buke.records import Severity
 from buke.words import Refusal, t
 
 
@@ -26,12 +27,14 @@ class FileInfo:
     shape: str = ""  # of most of its rows; "" where none was recognised
     rows: int = 0  # rows looked at: all of them, or fewer where a limit was reached
     mapping: dict[str, str] = field(default_factory=dict)  # which field was taken for which role
+    whole: bool = True  # whether it could be read to its end, with no row lost on the way
 
     @classmethod
     def of(cls, content: Content) -> FileInfo:
         """What is known when the rows of a content have been read."""
         c = content
-        return cls(c.name, c.bytes, c.sha256, c.format, c.encoding, c.compression)
+        whole = all(finding.severity is not Severity.ERROR for finding in c.findings)
+        return cls(c.name, c.bytes, c.sha256, c.format, c.encoding, c.compression, whole=whole)
 
 
 def check_given(files: Sequence[Path], options: Options) -> None:

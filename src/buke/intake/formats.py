@@ -17,11 +17,11 @@ from pathlib import Path
 from buke.intake.columnar import columnar
 from buke.intake.encodings import MARKING, utf8
 from buke.intake.jsontext import MAX_PARTS, Document, begins_lines, lines, mostly_objects, overfull
-from buke.intake.rows import DIALOGUES, Content, Raw, find, normal
+from buke.intake.rows import DIALOGUES, Content, Fault, Raw, find, normal
 from buke.intake.source import BLOCK, MAX_LINE, MAX_WHOLE, Broken, Source, decompressed, magic
 from buke.intake.table import table
 
-__all__ = ["DIALOGUES", "Content", "Raw", "find", "lines", "normal", "open_content"]
+__all__ = ["DIALOGUES", "Content", "Fault", "Raw", "find", "lines", "normal", "open_content"]
 
 _OTHER = {b"%PDF": "PDF", b"\xd0\xcf\x11\xe0": "Office 97 (.xls, .doc)", b"\x89HDF": "HDF5", b"SQLite": "SQLite"}
 
@@ -83,6 +83,8 @@ def _text(chunks: Iterator[bytes], content: Content, known: Collection[str], wan
 
 def _json(head: bytes, texts: Iterator[bytes], content: Content, array: bool) -> Iterator[Raw]:
     """The rows of a text that begins with a bracket: as a stream where it is JSON Lines, else as a whole."""
+    if b"\n" not in head and b"\r" in head:  # an old Mac's line ends; inside a JSON text neither can stand
+        head, texts = head.replace(b"\r", b"\n"), (text.replace(b"\r", b"\n") for text in texts)
     if array or not _is_lines(head := _past_first_line(head, texts)):
         held = _held(head, texts)
         if sum(map(len, held)) <= MAX_WHOLE:

@@ -21,6 +21,9 @@ from buke.records import Finding
 
 MAX_DEPTH = 200  # of nested lists and objects
 MAX_PARTS = 4_000_000  # lists and objects in a text, each of which costs many times its bytes
+MAX_FAULTS = 1000  # in one document, each of which is searched for its place
+_OPENING = re.compile(r"[ \t]*(?:\[|\},?)?[ \t]*")  # what may stand before an object on its line
+_ANOTHER = re.compile(r"\}[ \t\r\n]*,[ \t\r\n]*\{")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CONSTANT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)')
 
@@ -167,7 +170,8 @@ def skip(text: str, pos: int) -> int:
 
 
 class Document:
-    """A JSON text read as a whole: an array of records, one record, or an object around one list of records."""
+    """A JSON text read as a whole: an array of records, one record, or an object around one list of records; or
+    records of several lines each, one after the other."""
 
     def __init__(self, text: str, content: Content) -> None:
         self.text, self.content = text, content
@@ -184,6 +188,8 @@ class Document:
             return self._object(start, raw)
         if text.find("\n", start, end) < 0 if end >= 0 else mostly_objects(text):
             return None
+        if self._next(start, "}") >= 0 if end < 0 else text[skip(text, end)] in "{,":
+            return self._stream(start)
         self.content.findings.append(raw.finding if end < 0 and raw.finding else self.strict.after(text, end))
         return iter(())
 
@@ -213,40 +219,99 @@ class Document:
             pos = skip(text, pos + 1) if text[pos] == "," else pos
         return found
 
+    def _stream(self, pos: int) -> Iterator[Raw]:
+        """Objects one after the other without a comma; after a broken one, those that begin a line of their own."""
+        text, line, counted, faults = self.text, 1, 0, 0
+        while 0 <= pos < len(text):
+            line, counted = line + text.count("\n", counted, pos), pos
+            raw, end = self.strict.value(text, pos, line)
+            yield raw
+            following = skip(text, end) if end >= 0 else self._next(pos, "}")
+            fault = end < 0
+            if not fault and text[following : following + 1] not in ("{", ""):
+                self.content.findings.append(self.strict.after(text, end))
+                comma, fault = skip(text, following + 1), True
+                at_next = text[following] == "," and text[comma : comma + 1] == "{"
+                following = comma if at_next else self._next(following, "}")
+            faults += fault
+            pos = following if faults < MAX_FAULTS else -1
+
     def _records(self, start: int, last: bool) -> Iterator[Raw]:
-        """The elements of the array at text[start]. A broken array gives no rows: where it goes on is not known.
+        """The elements of the array at text[start]; none where it is broken and where it goes on is not clear.
 
         Read once to see that it is whole, and once more for the rows, so that they never lie in memory together.
         last: nothing may follow the array.
         """
         try:
-            count = sum(1 for _ in self._elements(start, last))
+            count = sum(1 for _ in self._elements(start, last, []))
         except _Stop as stop:
             self.content.findings.append(stop.finding)
             return iter(())
         if not count:
             self.content.note(1, "empty_file")
-        return self._elements(start, last)
+        return self._elements(start, last, self.content.findings)
 
-    def _elements(self, start: int, last: bool) -> Iterator[Raw]:
-        """The elements of the array at text[start]. Raises _Stop where it is broken."""
-        text, line, counted, pos = self.text, 1, 0, skip(self.text, start + 1)
+    def _elements(self, start: int, last: bool, found: list[Finding]) -> Iterator[Raw]:
+        """The elements of the array at text[start], a broken one as a finding. What is wrong between them is added to
+        found. Raises _Stop where a fault leaves no clear place to go on."""
+        text, line, counted, faults = self.text, 1, 0, 0
+        pos = skip(text, start + 1)
         mark = "" if text[pos : pos + 1] == "]" else ","
         while mark:
             line, counted = line + text.count("\n", counted, pos), pos
             raw, end = self.strict.value(text, pos, line)
-            if end < 0 and raw.finding:
-                raise _Stop(raw.finding)
+            fault = raw.finding if end < 0 else None
+            if fault and text[pos : pos + 1] == "]":
+                found.append(fault)  # a comma before it
+                break
             yield raw
-            pos = skip(text, end)
-            mark = "" if text[pos : pos + 1] == "]" else ","
-            if mark and text[pos : pos + 1] != mark:
-                error = json.JSONDecodeError("Expecting ',' delimiter", text, pos)
-                place = f"{self.content.name}:{error.lineno}"
-                raise _Stop(find(place, why(text, pos, error.msg), column=error.colno))
-            pos = skip(text, pos + 1) if mark else pos
+            if not fault:
+                pos = skip(text, end)
+                mark = "" if text[pos : pos + 1] == "]" else ","
+                if mark and text[pos : pos + 1] != mark:
+                    fault = self._between(pos)
+                    found.append(fault)
+            faults += fault is not None
+            if not fault:
+                pos = skip(text, pos + 1) if mark else pos
+            elif (pos := self._after_fault(pos, fault, faults)) < 0:
+                return
         if last and skip(text, pos + 1) < len(text):
             raise _Stop(self.strict.after(text, pos + 1))
+
+    def _between(self, pos: int) -> Finding:
+        """The finding where a comma should stand."""
+        error = json.JSONDecodeError("Expecting ',' delimiter", self.text, pos)
+        kind = "missing_comma" if self.text[pos : pos + 1] == "{" else why(self.text, pos, error.msg)
+        return find(f"{self.content.name}:{error.lineno}", kind, column=error.colno)
+
+    def _after_fault(self, pos: int, fault: Finding, faults: int) -> int:
+        """Where an array goes on; -1 where its text ends. Raises _Stop where that is not clear."""
+        following = pos if fault.kind == "missing_comma" else self._next(pos)
+        if following >= 0 and faults < MAX_FAULTS:
+            return following
+        begins_line = _OPENING.fullmatch(self.text, self.text.rfind("\n", 0, pos) + 1, pos)
+        is_last = begins_line and following < 0 and not _ANOTHER.search(self.text, pos)
+        if fault.kind != "truncated" and not is_last:
+            raise _Stop(fault)
+        return -1
+
+    def _next(self, pos: int, before: str = "") -> int:
+        """Where the next object begins that stands on its line as the one at text[pos] does on its own; -1 where
+        there is none, or where objects do not begin their lines.
+
+        before: what has to stand before it, white space left out.
+        """
+        text, begin = self.text, self.text.rfind("\n", 0, pos) + 1
+        head = text[begin : min(pos, begin + 1000)]
+        indent = len(head) - len(head.lstrip(" \t"))
+        if not _OPENING.fullmatch(head):
+            return -1
+        pattern = re.compile(rf"\n[ \t]{{0,{indent}}}(?:\}},?[ \t]*)?(?=\{{)")
+        for match in pattern.finditer(text, pos):
+            if text[max(0, match.end() - 1000) : match.end()].rstrip().endswith(before):
+                return match.end()
+        return -1
 
 
 class _Stop(Exception):

@@ -32,7 +32,7 @@ def language_of(text: str) -> str:
         return "en"
     if _OTHER.search(end):
         return "other"
-    if _wide(end):
+    if len(end.encode("utf-8", "surrogatepass")) > 1.5 * len(end):  # as in _wide, which would cut and look again
         return "zh"
     han, words = _count(end)
     return "zh" if han > 2 * words else "en" if words >= LEAST else "other"

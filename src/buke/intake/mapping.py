@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -23,6 +23,15 @@ Steps = tuple[str | int, ...]
 _PATH = re.compile(r"([^.\[\]{}]+)|\[(-?\d{1,9})\]|\.(?=[^.\[\]])")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\\([nt\\])|([{}])|[^{}\\]+|\\")
 _ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+_NO_ROLE = re.compile(
+    r"(?:^|_)(?:id|idx|index|uuid|no|nr|num|number|key|url|link|date|time|lang|language|source|split|score)$"
+    r"|[号码]$|^序号|日期|时间|来源|链接|rejected"
+)
+_LIKELY = {
+    "thought": re.compile("think|thought|reason|cot|rationale|expla|^exp$|solution|思|推理|解析|分析"),
+    "answer": re.compile("answer|response|attempt|output|completion|result|答|回复|结果|结论|输出"),
+}
+ROLES = ("question", "thought", "answer")
 SHOWN = 20  # names listed in a message
 
 
@@ -42,6 +51,7 @@ class Options(NamedTuple):
     turns: Literal["every", "last"] = "every"  # which turns of a dialogue become records
     earlier_thoughts: Literal["drop", "keep"] = "drop"  # in the history of a record
     empty: bool = False  # a record may be without a thought
+    first: int | None = None  # the number of the first option; None: 0, unless the numbers contradict it
 
     @property
     def given(self) -> dict[str, str]:
@@ -163,41 +173,87 @@ def _beside(row: Any, steps: Steps) -> Iterator[str]:
 
 def suggest(row: dict[str, Any]) -> str:
     """A --map for a row in which no shape was recognised, made of the names of its texts; "" where it has fewer than
-    two. A role gets the name most like its usual ones; else the question is the first and the answer the last."""
-    suggestion = _suggest(tuple(islice(_texts(row, (), 0), SHOWN)))
+    two. A role gets the name most like its usual ones, else what its values support, else … for the person to fill."""
+    texts = {path: text for path, text in islice(_texts(row, (), 0), SHOWN) if _is_prose(path, text)}
+    if len(texts) < 2:
+        return ""
+    found: dict[str, Steps | None] = {}
+    for role in ROLES:
+        likeness = {path: _likeness(_last(path), role) for path in texts if path not in found.values()}
+        best = max(likeness, key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= 0.7:
+            found[role] = best
+    missing = [role for role in ROLES if role not in found]
+    found |= _supported(missing, [(path, text) for path, text in texts.items() if path not in found.values()])
+    if not any(found.values()):
+        return ""
+    pairs = [(role, found[role]) for role in ROLES if role in found]
+    words = [shlex.quote(f"{role}={written(path)}") if path else f"{role}=…" for role, path in pairs]
+    suggestion = " ".join(["--map", *words])
     return suggestion if len(suggestion) < 200 else ""
 
 
-def _texts(value: Any, steps: Steps, depth: int) -> Iterator[Steps]:
-    """Paths of the texts inside a value, at most 3 deep."""
+def lacking(row: dict[str, Any], role: str, used: Collection[str]) -> tuple[list[str], str]:
+    """(the unused fields of a row that hold texts, a --map with the one that may be the thought or answer it lacks)."""
+    left = {key: value for key, value in row.items() if key not in used}
+    texts: dict[Steps, tuple[Steps, str]] = {}  # of a list, the first
+    for path, text in islice(_texts(left, (), 0), SHOWN):
+        if _is_prose(path, text):
+            texts.setdefault(tuple(step for step in path if isinstance(step, str)), (path, text))
+    names = list(dict.fromkeys(str(path[0]) for path in texts))
+    both = [path for path, text in texts.values() if "</think>" in text]
+    likely = both or [path for path, _ in texts.values() if _LIKELY[role].search(_last(path))]
+    likely = likely or [path for path, _ in texts.values()]
+    place = written(likely[0]) if len(likely) == 1 else ""
+    word = f"{'answer' if both else role}={place or '…'}"
+    return names, f"--map {shlex.quote(word) if place else word}"
+
+
+def _supported(missing: list[str], left: list[tuple[Steps, str]]) -> dict[str, Steps | None]:
+    """Roles for the texts left over, by their order and lengths; None for a role that could have more than one."""
+    unclear: dict[str, Steps | None] = dict.fromkeys(missing) if left else {}
+    if not left or len(left) > len(missing):
+        return unclear
+    found: dict[str, Steps | None] = {}
+    if "question" in missing:
+        asked = [each for each in left if each[1].rstrip().endswith(("?", "？"))]
+        question = asked[0] if len(asked) == 1 else left[0]
+        left = [each for each in left if each is not question]
+        if not asked and len(left) > 1 and all(len(text) > 2 * len(question[1]) for _, text in left):
+            return unclear  # an answer may come first, too
+        found["question"] = question[0]
+    if len(left) == 2:
+        short, long = sorted(left, key=lambda each: len(each[1]))
+        clear = 10 * len(long[1]) >= 13 * len(short[1])
+        return found | {"thought": long[0] if clear else None, "answer": short[0] if clear else None}
+    return found | ({"answer" if "answer" in missing else "thought": left[0][0]} if left else {})
+
+
+def _is_prose(path: Steps, text: str) -> bool:
+    """Whether a text can be a question, a thought or an answer, and no number, code, date or address."""
+    word = text.strip()
+    if _NO_ROLE.search(_last(path)) or not any(map(str.isalpha, word[:1000])):
+        return False
+    code = word.isascii() and not re.search(r"\s", word) and (any(map(str.isdigit, word)) or "://" in word)
+    return not code
+
+
+def _texts(value: Any, steps: Steps, depth: int) -> Iterator[tuple[Steps, str]]:
+    """Paths of the texts inside a value, at most 3 deep, and the texts."""
     if isinstance(value, str):
-        yield steps
+        yield steps, value
     elif depth < 3 and isinstance(value, (dict, list)):
         inside: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
         for step, each in islice(inside, SHOWN):
             yield from _texts(each, (*steps, step), depth + 1)
 
 
-@lru_cache(maxsize=256)
-def _suggest(paths: tuple[Steps, ...]) -> str:
-    left = list(paths)
-    if len(left) < 2:
-        return ""
-    found: dict[str, Steps] = {}
-    for role in ("question", "thought", "answer"):
-        likeness = {path: _likeness(path, role) for path in left}
-        best = max(left, key=likeness.__getitem__, default=None)
-        if best is not None and likeness[best] >= 0.7:
-            found[role] = best
-            left.remove(best)
-    for role, place in (("question", 0), ("answer", -1), ("thought", 0)):
-        if role not in found and left:
-            found[role] = left.pop(place)
-    words = (f"{role}={written(found[role])}" for role in ("question", "thought", "answer") if role in found)
-    return " ".join(["--map", *map(shlex.quote, words)])
+def _last(path: Steps) -> str:
+    """A path's last name, normalised."""
+    return normal(next((step for step in reversed(path) if isinstance(step, str)), ""))
 
 
-def _likeness(path: Steps, role: str) -> float:
-    """How much a path's last name is like a usual name of a role, 0 to 1."""
-    last = normal(next((step for step in reversed(path) if isinstance(step, str)), ""))
-    return max(difflib.SequenceMatcher(None, last, name).ratio() for name in NAMES[role])
+@lru_cache(maxsize=1024)
+def _likeness(name: str, role: str) -> float:
+    """How much a normalised name is like a usual name of a role, 0 to 1."""
+    return max(difflib.SequenceMatcher(None, name, usual).ratio() for usual in NAMES[role])

@@ -6,11 +6,15 @@ import html
 import re
 from collections.abc import Callable
 
+from buke.intake.lesson import TAG
 from buke.intake.review import (
     CODE,
+    COMMAND,
     CONTROL,
+    ESCAPED,
     HTML,
     INVISIBLE,
+    LATEX,
     LATIN_RUN,
     MOJIBAKE,
     STRAY,
@@ -19,7 +23,7 @@ from buke.intake.review import (
     shown_of,
     texts_of,
 )
-from buke.records import CLOSE, OPEN, Record, Turn
+from buke.records import Record, Turn
 from buke.words import t
 
 ROUNDS = 8  # one mend may bring another to light (&amp;lt;br&amp;gt;); what needs more rounds is left to a person
@@ -30,6 +34,8 @@ _CP1252 = {
 _TO_LATIN = str.maketrans(_CP1252)
 _LINE_TAG = re.compile(r"\n?</?(?:p|br|div)\s?/?>\n?", re.IGNORECASE)
 _BARE_TAG = re.compile(r"</?(?:span|strong|em|font|center|[biu])>", re.IGNORECASE)
+_ANSI = re.compile(r"\x1b\[[0-9;?]{0,32}[@-~]")  # what sets colours in a terminal
+_PAGE_END = re.compile(r"[\x0b\x0c]")
 _WRAPPED = re.compile(rf"\s*<({STRAY})>(.*)</\1>\s*", re.DOTALL | re.IGNORECASE)
 
 
@@ -37,8 +43,8 @@ def mend(record: Record) -> tuple[Record, list[tuple[str, str]]]:
     """(the record mended, what was done as pairs of a finding's kind and a sentence).
 
     A kind is mended in the whole record or not at all: it is done only where ``review`` then no longer finds it, no
-    text becomes empty, and no <think> or </think> comes to stand in one. A record that is mended already, or in which
-    nothing can be mended, comes back as it is, with nothing done. Raises nothing.
+    text becomes empty, and no tag of a thought, such as </think>, comes to stand in one. A record that is mended
+    already, or in which nothing can be mended, comes back as it is, with nothing done. Raises nothing.
     """
     texts, done = texts_of(record), dict[str, int]()
     for _ in range(ROUNDS):
@@ -62,9 +68,14 @@ def _mended(texts: Texts, kind: str) -> Texts | None:
     mended = [(role, text.strip() if role in ("thought", "answer") else text) for role, text in mended]
     for (_, before), (_, after) in zip(texts, mended, strict=True):
         emptied = before.strip() and not after.strip()
-        if emptied or any(tag in after and tag not in before for tag in (OPEN, CLOSE)):
+        if emptied or ("<" in after and _tags(after) - _tags(before)):
             return None
     return None if kind in kinds_in(mended) else mended
+
+
+def _tags(text: str) -> set[tuple[str, str]]:
+    """The kinds of tags of thoughts in a text."""
+    return {(slash, name.lower()) for slash, name in TAG.findall(text)}
 
 
 def _record(record: Record, texts: Texts) -> Record:
@@ -74,9 +85,9 @@ def _record(record: Record, texts: Texts) -> Record:
     return Record.make(question, thought, answer, record.source, system, history)
 
 
-def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    """The text with everything changed that stands outside of code blocks and `code`."""
-    pieces = CODE.split(text)
+def _outside(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
+    """The text with everything changed but what a pattern, which is one group, finds."""
+    pieces = kept.split(text)
     return "".join(piece if i % 2 else change(piece) for i, piece in enumerate(pieces))
 
 
@@ -105,11 +116,17 @@ def _decoded(match: re.Match[str]) -> str:
         return run
 
 
+def _without_controls(text: str) -> str:
+    """The text without control characters: ends of lines and pages as \\n, the colours of a terminal dropped whole."""
+    return CONTROL.sub("", _PAGE_END.sub("\n", _ANSI.sub("", text)))
+
+
 MENDS: dict[str, Callable[[str], str]] = {
-    "line_ends": lambda text: re.sub(r"\r\n?", "\n", text),
+    "latex_escape": lambda text: COMMAND.sub(lambda match: ESCAPED[match[0][0]] + match[0][1:], text),
+    "line_ends": lambda text: _outside(LATEX, text, lambda piece: re.sub(r"\r\n?", "\n", piece)),
     "mojibake": _read_again,
-    "control_character": lambda text: CONTROL.sub("", text),
+    "control_character": lambda text: _outside(LATEX, text, _without_controls),
     "invisible_character": lambda text: INVISIBLE.sub("", text),
-    "html": lambda text: _outside_code(text, _plain),
+    "html": lambda text: _outside(CODE, text, _plain),
     "stray_tag": lambda text: _WRAPPED.sub(r"\2", text) if _WRAPPED.fullmatch(text) else text,
 }

@@ -13,16 +13,19 @@ NAMES: dict[str, tuple[str, ...]] = {
         "complex_cot", "thought", "thoughts", "thinking", "think", "reasoning_content", "reasoning", "cot",
         "chain_of_thought", "message_thinking", "steps", "rationale", "思考过程", "思考", "思维链", "推理过程", "推理",
         # reasoning_content as it is misspelt
-        "reasoning_conten", "reasoning_contents", "reasoning_contet", "reasoning_contnet", "resoning_content",
-        "resoning_conten", "reasonning_content", "reasonig_content", "reasoningcontent", "reason_content",
-        "thinking_content", "think_content", "thought_content", "reasoning_text",
+        "reasoning_conent", "reasoning_conten", "reasoning_contents", "reasoning_contet", "reasoning_contnet",
+        "resoning_content", "resoning_conten", "reasonning_content", "reasonig_content", "reasoningcontent",
+        "reason_content", "thinking_content", "think_content", "thought_content", "reasoning_text",
+        "deepseek_thinking_trajectory", "thinking_trajectories",
     ),
     "answer": (
         "response", "answer", "output", "solution", "message_content", "content", "completion",
+        "deepseek_attempt",
         "回答", "答案", "回复", "输出",
     ),
     "system": ("system", "system_prompt"),
 }  # fmt: skip
+TRAJECTORIES = ("thinking_trajectories", "deepseek_thinking_trajectory")  # may be a list of one text
 OPTIONS = ("options", "option", "choices", "candidates", "选项")  # one field with all the options
 LETTERED = ("", "op", "option_", "option", "choice_", "选项")  # before a letter: a field for each option
 INDEX = (

@@ -27,6 +27,8 @@ _FOLD += (
     b"\0" * 6 + b"\x85" + b"\0" * 26 + bytes(range(160, 192)) + b"\xc0" * 23 + b"x" + b"\xc0" * 31 + b":" + b"\xc0" * 8
 )
 _LONG_NUMBER = re.compile(rb"0(?:[ -]?0){8}")
+_TAG = re.compile(rb"<[/A-Za-z|?]|&[A-Za-z#?]")  # arithmetic has <<1+2=3>>
+_ADDRESS = re.compile(rb"\.0{1,3}\.0{1,3}\.0")
 _KEYS = tuple(  # each begins with the rarest letter of what it looks for
     re.compile(pattern)
     for pattern in (
@@ -38,6 +40,19 @@ _KEYS = tuple(  # each begins with the rarest letter of what it looks for
 
 # ---- the patterns
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \x85 is a line end
+# JSON reads \frac, written with one backslash, as a form feed and "rac"; \beta, \right and \times fare no better, and
+# \nabla cannot be told from a line that begins with "abla". A backspace before a letter is nothing else, nor is a form
+# feed, but where a line begins and a page may end. Carriage return and tab have their own use, and are taken for it
+# but before what is left of common commands (of \to: between two things, for "o" is also a list's dot).
+ESCAPED = {"\b": r"\b", "\f": r"\f", "\r": r"\r", "\t": r"\t"}
+COMMAND = re.compile(
+    r"(?:\x08(?:ar|ecause|egin|eta|ig[lr]?|igcap|igcup|igg[lr]?|inom|m|mod|oldsymbol|ot|oxed|reve|ullet)"
+    r"|\x0c(?:box|lat|orall|rac|rak|rown)"
+    r"|\r(?:brace|ceil|floor|ho|ight|ightarrow|ightleftharpoons)"
+    r"|\t(?:ext(?:|bf|it|rm)(?=\{)|frac(?=\{)|herefore|heta|ilde|imes|riangle|riangleq"
+    r"|(?:(?<=\S\t)|(?<=\S \t))o(?= ?[\\0-9A-Z+∞-])))(?![A-Za-z])"
+)
+LATEX = re.compile(rf"({COMMAND.pattern}|\x08[A-Za-z]+|\x0c(?<=[^\n]\x0c)[A-Za-z]+)")
 # Zero width, byte order mark, soft hyphen, marks of writing direction, and tag letters, which hide orders to a model.
 # The joiners U+200C and U+200D are left alone: emoji and Persian are written with them.
 INVISIBLE = re.compile(
@@ -65,6 +80,11 @@ HTML = re.compile(
     re.IGNORECASE,
 )
 CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.DOTALL)
+# What a converter of documents leaves where a picture was.
+PICTURES = (
+    re.compile(r"!\[[^\]\n]{0,200}\]\([^()\s]{1,2000}\)"),
+    re.compile(r"\[(?:/?(?:img|IMG)\b[^\]\n]{0,500}|图片?[0-9]{0,3})\]"),
+)
 STRAY = r"thinking|thoughts?|reasoning|reflection|scratchpad|cot|answer|final_answer|response|output|solution"
 _STRAY = re.compile(rf"</?(?:{STRAY})>|<\|[a-z_]{{3,24}}\|>|<｜[^｜<>\n]{{3,24}}｜>", re.IGNORECASE)
 # A thought may say "the answer is 5"; it should not say that it was told so. Written from the word "answer" on, by
@@ -105,6 +125,7 @@ _PATTERNS = {
     "mojibake": (MOJIBAKE,),
     "html": (HTML,),
     "stray_tag": (_STRAY,),
+    "picture": PICTURES,
     "thought_leak": (_LEAK, _LEAK_CHINESE),  # apart, for each is quick where it begins with a letter of its own
     "prompt_injection": (_INJECTION, _INJECTION_CHINESE),
 }
@@ -119,6 +140,12 @@ _UNFINISHED = re.compile(
 )
 _OPENING, _CLOSING = re.compile(r"(?<![:;=])[（(\[{“「《【]"), re.compile(r"[）)\]}”」》】]")
 
+# ---- questions whose answer may be in another language
+_ABOUT_LANGUAGE = re.compile(
+    r"translat|\b(?:chinese|mandarin|english|pinyin|language|sentence|poem)|翻译|翻譯|译成|譯成|[中英]文|[英汉漢]语|汉字|语言|英語|[\"“‘「『'][a-z]",
+    re.IGNORECASE,
+)
+
 # ---- answers that can be looked for
 _NUMBER = re.compile(r"[$￥¥€£]?\s?(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s?(?:%|％|[^\W\d_]{0,8})[.。]?")
 _CHOICE = re.compile(r"[(（]?([A-H])[)）.。]?")
@@ -127,25 +154,36 @@ _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _HAN_DIGITS = "零一二三四五六七八九十"
 
 
-def texts_of(record: Record) -> Texts:
-    """Every text of a record with its role."""
+def texts_of(record: Record, seen: int = 0) -> Texts:
+    """Every text of a record with its role; seen: earlier exchanges that are left out, and with them the system
+    message."""
     texts = [
         ("question", record.question),
         ("thought", record.thought),
         ("answer", record.answer),
-        ("system", record.system),
+        ("system", "" if seen else record.system),
     ]
-    for turn in record.history:
+    for turn in record.history[seen:]:
         texts += [("question", turn.question), ("thought", turn.thought), ("answer", turn.answer)]
     return texts
 
 
-def review(record: Record) -> list[Finding]:
+def review_of(records: Iterable[Record]) -> Iterator[Finding]:
+    """What ``review`` finds in the records of one row, in each text once: of a dialogue, an exchange that was reviewed
+    as a record of its own is not looked at again in the history of the next."""
+    seen = 0
+    for record in records:
+        yield from review(record, seen)
+        seen = len(record.history) + 1
+
+
+def review(record: Record, seen: int = 0) -> list[Finding]:
     """What stands in a record's texts that should not be learned: one warning for each kind and role.
 
-    Personal data is shown by its first three characters alone. Raises nothing, whatever the texts hold.
+    seen: earlier exchanges that were reviewed already. Personal data is shown by its first three characters alone.
+    Raises nothing, whatever the texts hold.
     """
-    texts = texts_of(record)
+    texts = texts_of(record, seen)
     findings = [_warning(record, kind, role, found) for kind, role, found in places(texts, _suspects(texts))]
     for role, text in texts[1:3]:
         if end := _cut(text):
@@ -156,6 +194,12 @@ def review(record: Record) -> list[Finding]:
         if shares := mixed(record.question, record.thought):
             question, thought = shares
             findings.append(find(record.source, "language_mix", Severity.WARNING, question=question, thought=thought))
+            return findings
+    unlike = record.question[-16:].isascii() != record.answer[-16:].isascii()  # a quick first look
+    shares = mixed(record.question, record.answer) if unlike else None
+    if shares and not _ABOUT_LANGUAGE.search(record.question):
+        question, answer = shares
+        findings.append(find(record.source, "answer_language", Severity.WARNING, question=question, answer=answer))
     return findings
 
 
@@ -178,6 +222,8 @@ def _suspects(texts: Texts) -> list[str]:
     plain = whole.encode("latin-1", "replace").translate(_FOLD)
     words = plain if whole.isascii() else plain.translate(None, b"?")  # of a Chinese text little is left
     suspects = []
+    if b"\0" in plain or b"\r" in plain or b"\t" in plain:
+        suspects.append("latex_escape")
     if b"\0" in plain:
         suspects.append("control_character")
     if b"\r" in plain:
@@ -189,19 +235,35 @@ def _suspects(texts: Texts) -> list[str]:
             suspects.append("replacement_character")
         if b"\xc0" in plain or "锛" in whole or "銆" in whole or "鐨" in whole or "鈥" in whole or "锟" in whole:
             suspects.append("mojibake")
-    if b"<" in plain:
+    if (b"<" in plain or b"&" in plain) and _TAG.search(plain):
         suspects.append("stray_tag")
-    if (b"<" in plain or b"&" in plain) and b"html" not in words.lower():  # who writes about HTML means it
-        suspects.append("html")
+        if b"html" not in words.lower():  # who writes about HTML means it
+            suspects.append("html")
+    if b"[" in words and (b"![" in words or b"[img" in words.lower() or "[图" in whole):
+        suspects.append("picture")
     if b"answer" in words or "答案" in whole:
         suspects.append("thought_leak")
     if b"instruction" in words or b"prompt" in words or ("忽" in whole and "忽略" in whole) or "无视" in whole:
         suspects.append("prompt_injection")
-    if (b"0000" in plain or b"+00" in plain) and (b"000-0000" in plain or _LONG_NUMBER.search(plain)):
-        suspects += ["identity_number", "phone", "bank_card"]
+    if b"0000" in words or b"+00" in words:
+        if b"000-0000" in plain or _LONG_NUMBER.search(plain):
+            suspects += ["identity_number", "phone", "bank_card"]
+        elif "护" in whole and "护照" in whole:
+            suspects.append("identity_number")
+        if "号" in whole or b"MRN" in words or b"ecord" in words:
+            suspects.append("record_number")
+    if _ADDRESS.search(words):
+        suspects.append("ip_address")
+    if b"assw" in words or ("密" in whole and "密码" in whole):
+        suspects.append("password")
     if b"@" in plain:
         suspects.append("email")
-    if _KEYS[0].search(words) or _KEYS[1].search(words) or _KEYS[2].search(words):
+    if (
+        (b"J" in words and b"eyJ" in words)
+        or _KEYS[0].search(words)
+        or _KEYS[1].search(words)
+        or _KEYS[2].search(words)
+    ):
         suspects.append("secret")
     return suspects
 
@@ -214,6 +276,10 @@ def shown_of(kind: str, role: str, text: str) -> list[str]:
         return []
     if kind == "thought_leak" and role != "thought":
         return []
+    if kind == "latex_escape":
+        return [ESCAPED[match[0][0]] + match[0][1:] for match in LATEX.finditer(text)]
+    if kind in ("control_character", "line_ends"):
+        text = LATEX.sub("", text)
     if kind == "html":
         text = CODE.sub("", text)
     return [match[0] for pattern in _PATTERNS[kind] for match in pattern.finditer(text)]

@@ -14,6 +14,16 @@ from buke.words import t
 DIALOGUES = ("messages", "conversations", "conversation", "dialogue")
 
 
+class Fault(NamedTuple):
+    """What stands in the place of a text that a cell should have. It counts only where the text is learned."""
+
+    kind: str  # of the finding
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+
 class Raw(NamedTuple):
     """One row of a file before its fields are known. Where ``finding`` is set the row cannot be used."""
 
@@ -22,6 +32,7 @@ class Raw(NamedTuple):
     )
     value: Any  # a dict of fields; numbers are int or float, all else is text, list, dict, bool or None
     finding: Finding | None = None
+    rows: int = 1  # that it stands for: more than one where a fault hides where they begin
 
 
 @dataclass(slots=True)

@@ -8,15 +8,17 @@ columns. Everything else is said with ``--map``.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from buke.intake import dialogue
-from buke.intake.choices import Choice, choose, find_choice
+from buke.intake.choices import Choice, Counted, choose, find_choice
 from buke.intake.formats import DIALOGUES, Raw, find, normal
+from buke.intake.inside import apart
 from buke.intake.lesson import Exchange, lessons
-from buke.intake.mapping import MISSING, Expression, Options, parse, suggest
-from buke.intake.names import NAMES, REMEMBERED
+from buke.intake.mapping import MISSING, Expression, Options, lacking, parse, suggest
+from buke.intake.names import NAMES, REMEMBERED, TRAJECTORIES
 from buke.records import Finding, Record, Severity
 from buke.words import t
 
@@ -54,13 +56,15 @@ def _recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
     if plain and (turns := next((by_name[name] for name in DIALOGUES if name in by_name), None)):
         shape = "messages" if normal(turns) == "messages" else "sharegpt"
         return Roles(shape, turns=turns, system=given.get("system") or by_name.get("system"))
-    if plain and keys == ("1", "2", "3"):
-        return Roles("columns", "1", "3", "2", given.get("system"))
+    if plain and len(keys) == 3 and {*keys} == {"1", "2", "3"}:  # in the order question, answer, thought
+        return Roles("columns", keys[0], keys[2], keys[1], given.get("system"))
     used = {steps[0] for expression in given.values() for steps in expression.paths}
     found: dict[str, list[Any]] = {
         role: [given[role]] if role in given else [by_name[n] for n in names if n in by_name and by_name[n] not in used]
         for role, names in NAMES.items()
     }
+    if _is_worked(found, by_name):
+        found["thought"], found["answer"] = [by_name["solution"]], [by_name["answer"]]
     more = by_name.get("input")
     if more in found["question"][1:] and normal(found["question"][0]) == "instruction":
         found["question"].remove(more)
@@ -68,6 +72,8 @@ def _recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
         more = None
     question, thought, answer, system = (next(iter(found[role]), None) for role in NAMES)
     choice = None if given.keys() & {"question", "answer"} else find_choice(by_name)
+    if choice and choice.explanation in used:
+        choice = choice._replace(explanation=None)
     if question is None or (thought is None and answer is None and not (choice and choice.key)):
         return None
     shape = "choices" if choice else _shape(question, thought, answer) if plain else "map"
@@ -75,6 +81,13 @@ def _recognise(keys: tuple[str, ...], options: Options) -> Roles | None:
     return Roles(
         shape, question, thought, answer, system, more, None, by_name.get("history"), choice, ambiguous
     )  # fmt: skip
+
+
+def _is_worked(found: dict[str, list[Any]], by_name: dict[str, str]) -> bool:
+    """Whether a problem has a worked solution beside its answer, and nothing else that could be the thought."""
+    if found["thought"] or "problem" not in by_name or "generations" in by_name:
+        return False
+    return found["answer"] == [by_name.get("answer"), by_name.get("solution")]
 
 
 def _shape(question: str, thought: str | None, answer: str | None) -> str:
@@ -96,17 +109,20 @@ class Reading(NamedTuple):
     findings: list[Finding]
     shape: str = ""
     roles: Roles | None = None
+    counted: Counted = ""  # what its choice tells of where a file's choices count from
+    rows: int = 1  # of the file that it stands for: several where they cannot be told apart
 
 
 def records(raw: Raw, source: str, options: Options) -> Reading:
     """A row's records, and the findings against it."""
     value = raw.value
     if raw.finding or not isinstance(value, dict):
-        return Reading(source, (), [raw.finding] if raw.finding else [])
+        return Reading(source, (), [raw.finding] if raw.finding else [], rows=raw.rows)
     roles = recognise(tuple(value), options)
     if roles is None:
         return Reading(source, (), [_unknown(value, source)])
     findings: list[Finding] = []
+    counted: Counted = ""
     system = None if roles.system is None else _at(value, roles.system)
     if roles.turns:
         shape = roles.shape
@@ -115,10 +131,44 @@ def records(raw: Raw, source: str, options: Options) -> Reading:
             dialogue.tools_left_out(value, source, findings)
         system = system if own is None else own
     else:
-        made, shape = _plain(value, roles, source, findings)
+        made, shape, counted = _plain(value, roles, source, findings, options.first or 0)
     if not made:
-        return Reading(source, (), findings, shape, roles)
-    return Reading(source, lessons(made, system, source, options, findings), findings, shape, roles)
+        return Reading(source, (), findings, shape, roles, counted)
+    question, thought, answer = made[-1]
+    if type(question) is not str or type(answer) is not str:
+        made[-1] = made[-1] if roles.turns else _numbers_written(made[-1], source, findings)
+    if not thought or type(thought) is not str or len(made) > 1:
+        made = [apart(exchange, source, findings) for exchange in made]
+    learned = lessons(made, system, source, options, findings)
+    if not learned and not roles.turns:
+        findings = [_with_place(finding, value, roles) for finding in findings]
+    return Reading(source, learned, findings, shape, roles, counted)
+
+
+def _numbers_written(exchange: Exchange, source: str, findings: list[Finding]) -> Exchange:
+    """An exchange whose question or answer was a plain number, as text; with a warning."""
+    for role in ("question", "answer"):
+        value = getattr(exchange, role)
+        # 1e22 and what JSON cannot hold are not as the file has them
+        if type(value) in (int, float) and re.fullmatch(r"-?\d+(\.\d+)?", shown := str(value)):
+            findings.append(find(source, "number_as_text", Severity.WARNING, role=t(f"intake.{role}"), shown=shown))
+            exchange = exchange._replace(**{role: shown})
+    return exchange
+
+
+def _with_place(finding: Finding, value: dict[str, Any], roles: Roles) -> Finding:
+    """A finding that a thought or answer is not there, with the unused fields that may hold it."""
+    role = "thought" if finding.kind == "no_thought" else "answer"
+    if finding.kind not in ("no_thought", "missing_field") or (role == "answer" and roles.answer is not None):
+        return finding
+    used = {key for key in roles if isinstance(key, str)} | {*(roles.choice.options if roles.choice else ())}
+    used |= {str(steps[0]) for key in roles if isinstance(key, Expression) for steps in key.paths}
+    used |= {roles.choice.key} if roles.choice and roles.choice.key else set()
+    names, suggestion = lacking(value, role, used)
+    if not names:
+        return finding
+    shown = ", ".join(names[:12])[:300]
+    return replace(finding, hint=t("intake.perhaps_in", names=shown, suggestion=suggestion, hint=finding.hint))
 
 
 def ambiguities(roles: Roles, source: str) -> list[Finding]:
@@ -131,6 +181,11 @@ def ambiguities(roles: Roles, source: str) -> list[Finding]:
 
 def _unknown(value: dict[str, Any], source: str) -> Finding:
     """The finding for a row without a shape, with a --map that may fit it."""
+    by_name = {normal(key): key for key in list(value)[:REMEMBERED]}
+    if {"chosen", "rejected"} <= by_name.keys():
+        question = next((by_name[name] for name in NAMES["question"] if name in by_name), "…")
+        chosen = by_name["chosen"] + ("[-1].content" if isinstance(value[by_name["chosen"]], list) else "")
+        return find(source, "preference_pair", question=question, answer=chosen)
     names = ", ".join(list(value)[:12])[:300] or "–"
     suggestion = suggest(value) or "--map question=… thought=… answer=…"
     return find(source, "unknown_shape", names=names, suggestion=suggestion)
@@ -144,11 +199,14 @@ def _at(value: dict[str, Any], place: Place) -> Any:
 
 
 def _plain(
-    value: dict[str, Any], roles: Roles, source: str, findings: list[Finding]
-) -> tuple[list[Exchange], str]:  # fmt: skip
-    """(the exchanges, the shape) of a row whose fields hold the roles directly."""
+    value: dict[str, Any], roles: Roles, source: str, findings: list[Finding], first: int
+) -> tuple[list[Exchange], str, Counted]:  # fmt: skip
+    """(the exchanges, the shape, what its choice counts) of a row whose fields hold the roles directly."""
     shape = roles.shape
+    counted: Counted = ""
     question, thought, answer = _at(value, roles.question), _at(value, roles.thought), _at(value, roles.answer)
+    if isinstance(thought, list) and len(thought) == 1 and roles.thought in TRAJECTORIES:
+        thought = thought[0]
     if roles.more is not None and (more := value[roles.more]) is not None:
         if not isinstance(more, str):
             question = more  # so that its type is refused
@@ -157,12 +215,13 @@ def _plain(
     if roles.choice:
         own = None if answer is MISSING else answer
         before = len(findings)
-        chosen = choose(value, roles.choice, question, own, source, findings)
+        chosen = choose(value, roles.choice, question, own, source, findings, first)
+        counted = chosen.counted if chosen else ""
         if len(findings) > before:
-            return [], shape
+            return [], shape, counted
         if chosen:
             question, answer = chosen.question, chosen.answer
-            shape = "choices (from 0)" if chosen.counted else shape
+            shape = f"choices (from {first})" if counted else shape
         else:
             shape = "fields"
     elif shape == "question/answer" and isinstance(answer, str) and "####" in answer:
@@ -172,5 +231,5 @@ def _plain(
     history = value.get(roles.history) if roles.history else None
     if history and isinstance(history, list):
         earlier = dialogue.earlier(history, source, findings)
-        return [*earlier, Exchange(question, thought, answer)] if earlier else [], shape
-    return [Exchange(question, thought, answer)], shape
+        return [*earlier, Exchange(question, thought, answer)] if earlier else [], shape, counted
+    return [Exchange(question, thought, answer)], shape, counted

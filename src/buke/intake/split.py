@@ -1,5 +1,5 @@
-"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone: of a dialogue's
-records, the question it begins with, so that no dialogue is on both sides."""
+"""Room `intake`, split: which records are held out for scoring, by the hash of their question alone, folded (see
+``among.fold``): of a dialogue's records, the question it begins with, so that no dialogue is on both sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from buke.intake.among import HEAD, Marks, common_shingles, held_out, near, number
+from buke.intake.among import HEAD, Marks, common_shingles, held_out, near, root
 from buke.intake.among import leaks as found_leaks
 from buke.intake.formats import find
 from buke.records import Finding, Record, Severity
@@ -28,7 +28,7 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
     questions have smaller hashes. When the target grows, training records may become held out; an adapter trained
     before that has seen them, so compare it only on records that were held out then.
     """
-    mask = held_out([number(record.root) for record in records], share, least)
+    mask = held_out([root(record) for record in records], share, least)
     parts: tuple[list[Record], list[Record]] = [], []
     for record, out in zip(records, mask.tolist(), strict=True):
         parts[out].append(record)
@@ -38,7 +38,7 @@ def split(records: Sequence[Record], share: float, least: int = 20) -> tuple[lis
 def leaks(training: Sequence[Record], out: Sequence[Record]) -> tuple[list[Record], list[Finding]]:
     """(the training records that tell nothing of a held-out one, a finding for each that does).
 
-    A record tells where its question is that of a held-out record, or nearly.
+    A record tells where its question, or one in its history, is that of a held-out record, or nearly.
     """
     both, marks = [*training, *out], Marks()
     common = common_shingles(both[:HEAD])

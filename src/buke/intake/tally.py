@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buke.intake.among import Marks
+from buke.intake.choices import Counting
 from buke.intake.language import language_of
-from buke.intake.review import review
+from buke.intake.mapping import Options
+from buke.intake.review import review_of
 from buke.intake.shapes import Reading, Roles, ambiguities
 from buke.records import Finding, Record, Severity
+from buke.words import catalogue, t
 
+SEVERAL = 1000  # different sets of fields that could play one role, told once each
 PLACES = 10_000  # kept of each kind of finding; what is shown of them is the report's to say
+DETAIL = 200  # characters of what is said of one place
 SAMPLES = 3
+ONCE = ("number_as_text",)  # kinds said once for a file
 TEXTS = ("question", "thought", "answer")
 
 
@@ -28,6 +34,30 @@ class Kind:
     hint: str
     count: int = 0
     places: list[str] = field(default_factory=list)  # the first PLACES
+    details: list[str] = field(default_factory=list)  # what is said of each of them, at most DETAIL characters
+    alike: bool = True  # whether all say what the first says
+
+    def find(self, finding: Finding) -> None:
+        """Count a finding."""
+        self.count += 1
+        same = finding.message == self.message
+        self.alike = self.alike and same
+        if len(self.places) < PLACES:
+            self.places.append(finding.source)
+            self.details.append(self.details[0] if same and self.details else _short(finding.message))
+
+    def add(self, other: Kind) -> None:
+        """Count what another has counted behind this."""
+        self.alike = self.alike and other.alike and other.message == self.message
+        self.count += other.count
+        room = PLACES - len(self.places)
+        self.places += other.places[:room]
+        self.details += other.details[:room]
+
+    def headline(self, name: str) -> str:
+        """The sentence that holds for all of them: that of the first, or one that leaves open where they differ."""
+        key = f"many_{name}"
+        return self.message if self.alike or key not in catalogue("intake") else t(f"intake.many_{name}")
 
 
 @dataclass(slots=True)
@@ -36,6 +66,7 @@ class Tally:
 
     rows: int = 0
     good: int = 0  # rows that gave records
+    turns: int = 0  # of dialogues that gave records, left out for themselves
     without_thought: int = 0  # good records
     shapes: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
@@ -45,28 +76,52 @@ class Tally:
     marks: Marks = field(default_factory=Marks)
     samples: list[Record] = field(default_factory=list)
     roles: Roles | None = None  # of the first row that was recognised
+    ambiguous: dict[Roles, str] = field(default_factory=dict)  # where the first row stands that could be read otherwise
+    counting: Counting = field(default_factory=Counting)
 
     def row(self, reading: Reading, common: frozenset[str], quick: bool) -> None:
         """Count one row of a file and what it gave."""
-        self.rows += 1
-        self.shapes[reading.shape] += 1
+        self.rows += reading.rows
+        self.shapes[reading.shape] += reading.rows
         for finding in reading.findings:
-            self.find(finding)
-        if reading.roles and self.roles is None:
-            self.roles = reading.roles
-            for finding in ambiguities(reading.roles, reading.source):
+            if finding.kind not in ONCE or finding.kind not in self.kinds:
                 self.find(finding)
-        self.good += bool(reading.records)
+        if roles := reading.roles:
+            self.roles = self.roles or roles
+            if roles.ambiguous:
+                self._ambiguous(roles, reading.source)
+        if reading.counted:
+            self.counting.see(reading.counted, reading.source)
+        if reading.records:
+            self.good += 1
+            if reading.findings:
+                self.turns += sum(finding.severity is Severity.ERROR for finding in reading.findings)
+        for finding in () if quick else review_of(reading.records):
+            self.find(finding)
         for record in reading.records:
             self._record(record, common, quick)
 
-    def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
-        for finding in () if quick else review(record):
+    def _ambiguous(self, roles: Roles, source: str) -> None:
+        if len(self.ambiguous) < SEVERAL:
+            self.ambiguous.setdefault(roles, source)
+
+    def end(self, options: Options) -> None:
+        """Add, once for a file, what only all of its rows tell. Raises Refusal where it would be learned wrong."""
+        for roles, source in self.ambiguous.items():
+            for finding in ambiguities(roles, source):
+                self.find(finding)
+        for finding in self.counting.settle(options.first):
             self.find(finding)
+        for name in ONCE:  # each block of a large file has said it
+            if kind := self.kinds.get(name):
+                kind.count, kind.places, kind.details, kind.alike = 1, kind.places[:1], kind.details[:1], True
+
+    def _record(self, record: Record, common: frozenset[str], quick: bool) -> None:
         self.without_thought += not record.thought
         self.languages[language_of(record.question)] += 1
-        for name in TEXTS:
-            self.characters[name].append(len(getattr(record, name)))
+        self.characters["question"].append(len(record.question))
+        self.characters["thought"].append(len(record.thought))
+        self.characters["answer"].append(len(record.answer))
         self.lines.append(int(record.source.rpartition(":")[2]))
         self.marks.add(record, common, near=not quick)
         if len(self.samples) < SAMPLES:
@@ -77,14 +132,13 @@ class Tally:
         kind = self.kinds.get(finding.kind)
         if kind is None:
             kind = self.kinds[finding.kind] = Kind(finding.severity, finding.message, finding.hint)
-        kind.count += 1
-        if len(kind.places) < PLACES:
-            kind.places.append(finding.source)
+        kind.find(finding)
 
     def add(self, other: Tally) -> None:
         """Count what another has counted behind this."""
         self.rows += other.rows
         self.good += other.good
+        self.turns += other.turns
         self.without_thought += other.without_thought
         self.shapes += other.shapes
         self.languages += other.languages
@@ -92,14 +146,16 @@ class Tally:
             if (kind := self.kinds.get(name)) is None:
                 self.kinds[name] = more
             else:
-                kind.count += more.count
-                kind.places += more.places[: PLACES - len(kind.places)]
+                kind.add(more)
         for name in TEXTS:
             self.characters[name].extend(other.characters[name])
         self.lines.extend(other.lines)
         self.marks.extend(other.marks)
         self.samples += other.samples[: SAMPLES - len(self.samples)]
         self.roles = self.roles or other.roles
+        for roles, source in other.ambiguous.items():
+            self._ambiguous(roles, source)
+        self.counting.add(other.counting)
 
     @property
     def shape(self) -> str:
@@ -114,15 +170,22 @@ class Tally:
         }
 
     def findings(self) -> list[dict[str, Any]]:
-        """Kinds of findings, errors before warnings, then the most frequent, then by name."""
+        """Kinds of findings, errors before warnings, then the most frequent, then by name.
+
+        "details" has what is said of each place, or nothing where "message" says it of all.
+        """
         order = sorted(
             self.kinds.items(), key=lambda item: (item[1].severity is not Severity.ERROR, -item[1].count, item[0])
         )
         return [
-            {"kind": name, "severity": kind.severity.value, "count": kind.count, "message": kind.message,
-             "hint": kind.hint, "places": kind.places}
+            {"kind": name, "severity": kind.severity.value, "count": kind.count, "message": kind.headline(name),
+             "hint": kind.hint, "places": kind.places, "details": [] if kind.alike else kind.details}
             for name, kind in order
         ]  # fmt: skip
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= DETAIL else message[: DETAIL - 1] + "…"
 
 
 def commonest(shapes: Counter[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from itertools import zip_longest
 from typing import Any
 
 from buke.report.lengths import beyond, place
@@ -18,6 +19,8 @@ FORMATS = {"jsonl": "JSON Lines", "json": "JSON", "csv": "CSV", "tsv": "TSV", "p
 NAMED_FILES = 3  # more of them are not spelled out in a command
 SAMPLE = 2000  # characters of a text in a sample
 PLACES = 20  # of a kind of finding, on the page; check.json has them all
+POOR = 5  # places of records that a tokenizer knows badly
+HARMLESS = ("duplicate", "leak")  # findings of records that are left out although nothing is wrong with them
 
 
 def number(value: int | float | None) -> str:
@@ -44,17 +47,69 @@ def spoken(code: str) -> str:
 
 
 def headline(check: dict[str, Any]) -> str:
-    """How many records can be learned from, in one sentence."""
-    figures = {name: number(check[name]) for name in ("read", "kept", "left_out")}
-    key = "read_none" if not check["read"] else "kept_none" if not check["kept"] else "kept_some"
-    return t(f"report.{'kept_all' if check['read'] and not check['left_out'] else key}", **figures)
+    """How many records are good and what becomes of them; then, where they are not all, how rows became records."""
+    kept = check["kept"]
+    errors = any(finding["severity"] == "error" for finding in check["findings"])
+    all_good = kept and not errors and not check["left_out"] and kept == check["read"]
+    if not kept:
+        said = [t("report.good_none" if check["read"] else "report.read_none")]
+    else:
+        said = [t("report.good_all" if all_good else "report.good_some", kept=number(kept), parts=_parts(check))]
+    if check["read"] and not all_good:
+        said.append(_account(check))
+    if broken := [str(file["path"]) for file in check["files"] if not file["whole"]]:
+        more = [t("report.more_files", n=len(broken) - NAMED_FILES)] if len(broken) > NAMED_FILES else []
+        said.append(t("report.not_whole", names=t("report.comma").join([*broken[:NAMED_FILES], *more])))
+    return (" " if language() == "en" else "").join(said)
+
+
+def _learned(check: dict[str, Any]) -> int:
+    """How many records a run would learn from."""
+    return int(check["held_out"]["train"] if check["held_out"] else check["kept"])
+
+
+def _parts(check: dict[str, Any]) -> str:
+    """What becomes of the good records: learned, held out, or neither, which add up to them."""
+    counts = {"train": _learned(check), "held_out": (check["held_out"] or {}).get("held_out", 0)}
+    counts["leaks"] = check["leaks"]
+    said = [t(f"report.part_{name}", n=number(n)) for name, n in counts.items() if n or name == "train"]
+    return t("report.clause").join(said)
+
+
+def _account(check: dict[str, Any]) -> str:
+    """How the rows read became the good records, in figures that add up."""
+    out, rows = check["left_out_of"], check["read"]
+    said = [t("report.rows_read", n=number(rows))]
+    records = check["kept"] + out["duplicates"]
+    for key, n, shown in (
+        ("rows_out", out["rows"], out["rows"]),
+        ("turns_out", out["turns"], out["turns"]),
+        ("rows_gave", records, records and records != rows - out["rows"]),
+        ("duplicates_out", out["duplicates"], out["duplicates"]),
+    ):
+        if shown:
+            said.append(t(f"report.{key}", n=number(n)))
+    return t("report.sentence", said=t("report.clause").join(said))
 
 
 def grouped(check: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """The findings as (severity, title, findings), errors first; a severity without findings is left out."""
-    titles = {"error": t("report.errors"), "warning": t("report.warned")}
-    groups = [(name, title, [f for f in check["findings"] if f["severity"] == name]) for name, title in titles.items()]
+    """The findings as (group, title, findings), errors first; a group without findings is left out.
+
+    A group is a severity, or "harmless" for what is left out although nothing has to be mended.
+    """
+    titles = {"error": t("report.errors"), "warning": t("report.warned"), "harmless": t("report.harmless")}
+    groups = [(name, title, [f for f in check["findings"] if _group(f) == name]) for name, title in titles.items()]
     return [group for group in groups if group[2]]
+
+
+def _group(finding: dict[str, Any]) -> str:
+    return "harmless" if finding["kind"] in HARMLESS else str(finding["severity"])
+
+
+def said_of_places(finding: dict[str, Any], most: int) -> list[tuple[str, str]]:
+    """The first places of a finding, each with what is said of it, or "" where its message says it of all."""
+    places, details = finding["places"][:most], finding.get("details") or []
+    return [(str(place), str(detail)) for place, detail in zip_longest(places, details[: len(places)], fillvalue="")]
 
 
 def how_read(file: dict[str, Any]) -> list[str]:
@@ -70,15 +125,13 @@ def fields(file: dict[str, Any]) -> list[str]:
 
 
 def facts(check: dict[str, Any]) -> list[str]:
-    """Languages, thoughts and the split, a sentence each."""
+    """Languages and thoughts, a sentence each."""
     said = []
     if check["languages"]:
         counts = (f"{spoken(code)} {number(count)}" for code, count in check["languages"].items())
         said.append(t("report.languages", counts=t("report.comma").join(counts)))
     if check["without_thought"]:
         said.append(t("report.without_thought", n=number(check["without_thought"])))
-    if split := check["held_out"]:
-        said.append(t("report.split", **{name: number(split[name]) for name in ("train", "held_out")}))
     return said
 
 
@@ -88,12 +141,22 @@ def token_facts(tokens: dict[str, Any]) -> list[str]:
     said = [t("report.end_learned", part=number(part), whole=number(whole))]
     if part < whole:
         said[0] += (" " if language() == "en" else "") + t("report.end_missing")
+    if tokens["end_scored"][1]:
+        part, whole = map(number, tokens["end_scored"])
+        said.append(t("report.end_scored", n=number(tokens["scored"]), part=part, whole=whole))
     if tokens["bytes_per_token"]:
         each = (f"{spoken(code)} {value:.1f}" for code, value in tokens["bytes_per_token"].items())
         said.append(t("report.bytes_per_token", each=t("report.comma").join(each)))
     if tokens["poor"]:
-        said.append(t("report.poor", n=number(tokens["poor"])))
+        said.append(t("report.poor", n=number(tokens["poor"]), places=_named(tokens["poor_places"], tokens["poor"])))
     return said
+
+
+def _named(places: list[str], count: int) -> str:
+    """The first of so many places, and how many more there are."""
+    shown = [str(place) for place in places[:POOR]]
+    rest = [t("report.more_places", n=number(count - len(shown)))] if count > len(shown) else []
+    return t("report.comma").join([*shown, *rest])
 
 
 def recommendation(tokens: dict[str, Any]) -> str:
@@ -105,17 +168,27 @@ def recommendation(tokens: dict[str, Any]) -> str:
 
 
 def next_step(check: dict[str, Any]) -> tuple[str, str]:
-    """What to do next: a sentence and the command to type."""
-    paths = [str(file["path"]) for file in check["files"]]
-    data = _quoted(paths) if 0 < len(paths) <= NAMED_FILES else "DATA"
+    """What to do next: a sentence and the command to type, which takes the same data under the same settings."""
+    given, errors = check["given"], {f["kind"] for f in check["findings"] if f["severity"] == "error"}
+    paths, flags = given["data"], list(given["flags"])
+    data = _quoted(paths) if 0 < len(paths) <= NAMED_FILES and "-" not in paths else "DATA"
+    looked = [*flags, *["--quick"] * given["quick"]]
     if not check["kept"]:
-        return t("report.next_mend"), f"{command()} check {data}"
-    errors = any(finding["severity"] == "error" for finding in check["findings"])
+        return t("report.next_mend"), _typed("check", data, looked)
+    if "mixed" in errors:
+        mixed = ["mix" if word == "empty" and before == "--without-thought" else word
+                 for before, word in zip(["", *looked], looked, strict=False)]  # fmt: skip
+        return t("report.next_mix"), _typed("check", data, mixed)
     mend = t("report.or_mend") if errors else ""
     if tokens := check["tokens"]:
-        train = f"{command()} train {data} --model {_quoted([tokens['model']])} --length {tokens['recommended']}"
-        return t("report.next_train", n=number(check["kept"]), or_mend=mend), train
-    return t("report.next_model", or_mend=mend), f"{command()} check {data} --model MODEL"
+        train = _typed("train", data, ["--model", tokens["model"], "--length", str(tokens["recommended"]), *flags])
+        return t("report.next_train", n=number(_learned(check)), or_mend=mend), train
+    return t("report.next_model", or_mend=mend), _typed("check", data, ["--model", "MODEL", *looked])
+
+
+def _typed(name: str, data: str, flags: list[str]) -> str:
+    """A command line; data is quoted already, for it may be a word to be replaced."""
+    return " ".join([command(), name, data, *([_quoted(flags)] if flags else [])])
 
 
 def _quoted(words: list[str]) -> str:
@@ -150,7 +223,7 @@ def data_view(check: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(finding: dict[str, Any]) -> dict[str, Any]:
     """One kind of finding in print."""
-    count, places = finding["count"], [str(where) for where in finding["places"][:PLACES]]
+    count, places = finding["count"], said_of_places(finding, PLACES)
     return {
         "count": number(count),
         "message": str(finding["message"]),
@@ -162,13 +235,13 @@ def _kind(finding: dict[str, Any]) -> dict[str, Any]:
 
 def _figures(check: dict[str, Any]) -> list[dict[str, str]]:
     """The key figures under the headline."""
-    warned = sum(finding["count"] for finding in check["findings"] if finding["severity"] == "warning")
-    rows = [("figure_kept", number(check["kept"])), ("figure_left_out", number(check["left_out"]))]
-    rows.append(("figure_warnings", number(warned)))
+    warned = sum(finding["count"] for finding in check["findings"] if _group(finding) == "warning")
+    rows = [("figure_train", number(_learned(check)))]
+    if check["held_out"]:
+        rows.append(("figure_held_out", number(check["held_out"]["held_out"])))
+    rows += [("figure_left_out", number(check["left_out"])), ("figure_warnings", number(warned))]
     if check["tokens"]:
         rows.append(("figure_recommended", number(check["tokens"]["recommended"])))
-    elif check["held_out"]:
-        rows.append(("figure_held_out", number(check["held_out"]["held_out"])))
     return [{"name": t(f"report.{key}"), "value": value} for key, value in rows]
 
 

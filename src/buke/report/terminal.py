@@ -18,6 +18,7 @@ from buke.report.data import (
     number,
     recommendation,
     role,
+    said_of_places,
     size,
     token_facts,
 )
@@ -26,7 +27,7 @@ from buke.words import t
 PLACES = 5  # of each kind of finding
 FILES = 20
 WIDTHS = (40, 120)
-STYLES = {"error": "red", "warning": "yellow"}
+STYLES = {"error": "red", "warning": "yellow", "harmless": "green"}
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
@@ -111,13 +112,22 @@ def _findings(check: dict[str, Any], width: int) -> list[Text]:
         for finding in findings:
             said = t("report.times", n=number(finding["count"]), message=finding["message"])
             lines += _wrapped(said, width, "    ", "  ", STYLES[severity])
-            places = finding["places"][:PLACES]
-            if (more := finding["count"] - len(places)) > 0:
-                places = [*places, t("report.more_places", n=number(more))]
-            lines += _wrapped(t("report.where", places=t("report.comma").join(places)), width, "      ", "  ")
+            lines += _places(finding, width)
             if finding["hint"]:
                 lines += _wrapped(t("report.mend", hint=finding["hint"]), width, "      ", "  ")
     return lines if len(lines) > 2 else [*lines, *_wrapped(t("report.findings_none"), width, "  ")]
+
+
+def _places(finding: dict[str, Any], width: int) -> list[Text]:
+    """The first places of a finding: in one line, or each with what is said of it where they differ."""
+    places = said_of_places(finding, PLACES)
+    more = finding["count"] - len(places)
+    rest = [t("report.more_places", n=number(more))] if more > 0 else []
+    if finding.get("details"):
+        said = [*(t("report.at", place=place, detail=detail) for place, detail in places), *rest]
+        return [line for text in said for line in _wrapped(text, width, "      ", "  ")]
+    whole = t("report.comma").join([*(place for place, _ in places), *rest])
+    return _wrapped(t("report.where", places=whole), width, "      ", "  ")
 
 
 def _lengths(check: dict[str, Any], width: int) -> list[Text]:

@@ -36,6 +36,14 @@ TEXTS = {
         "{path}: {records} records written, {mended} of them mended, {left_out} left out; every change: {changes}",
         "{path}：写出 {records} 条，其中修改 {mended} 条，略去 {left_out} 条；全部改动见 {changes}",
     ),
+    "check_fixed_none": (
+        "{path}: not written, for no record is good",
+        "{path}：没有写出，因为没有可用的记录",
+    ),
+    "check_fixed_broken": (
+        "Files that could not be read whole, so that records are missing: {n}; see {changes}",
+        "未能完整读取、因此缺少记录的文件：{n} 个；见 {changes}",
+    ),
     "check_report": ("Report: {path}", "报告：{path}"),
     "check_no_folder": ("{folder}: cannot be made: {why}", "{folder}：无法创建：{why}"),
     "compare": (
@@ -93,6 +101,11 @@ TEXTS = {
     ),
     "map_twice": ("--map says twice where the {role} is", "--map 里 {role} 出现了两次"),
     "needs_folder": ("--runs FOLDER", "--runs 文件夹"),
+    "needs_report": ("--report FOLDER, one that you may write to", "--report 文件夹（须可写）"),
+    "no_chinese": (
+        "{encoding}, the encoding of this output, has no Chinese, so this is in English; PYTHONIOENCODING=utf-8 may help",
+        "输出编码 {encoding} 不含中文，因此改用英文；可以试试 PYTHONIOENCODING=utf-8",
+    ),
     "interrupted": ("Interrupted.", "已中断。"),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
     "fault_hint": (

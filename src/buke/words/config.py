@@ -3,8 +3,8 @@
 TEXTS = {
     "invalid": ("some settings are not valid", "有些设置不合要求"),
     "invalid_hint": (
-        "{buke} train --help lists every setting and its default",
-        "{buke} train --help 列出所有设置及默认值",
+        "the same command with --help lists every setting and its default",
+        "在同一命令后加 --help 可列出所有设置及默认值",
     ),
     "toml_hint": (
         "a settings file holds lines such as rank = 16; a run's own run.toml is one",
