@@ -2,7 +2,7 @@
 
     python bench/contenders.py NAME MODEL RECORDS [OPTIONS as JSON]
 
-RECORDS is a JSON file with a list of steps, each a list of [ids, first learned place]. It says {"ready": ...} on stdout,
+RECORDS is a JSON file with a list of steps, each a list of [ids, first learned place]. It says {"ready": ...},
 trains a step for each line "go" on stdin, says {"seconds": ..., "tokens": ...}, and at the end {"peak_gb": ...}.
 """
 

@@ -60,7 +60,7 @@ class Contender:
     def __init__(self, python: str, name: str, folder: Path, records: Path, **options: Any) -> None:
         command = [python, str(ROOT / "bench" / "contenders.py"), name, str(folder), str(records), json.dumps(options)]
         env = os.environ | {"PYTHONPATH": str(ROOT / "src") if python == sys.executable else "", "HF_HUB_OFFLINE": "1"}
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env
         )

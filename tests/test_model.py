@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,54 @@ def test_how_activations_are_kept_changes_no_gradient(
         model.loss_sum(Row(tuple(examples)))[0].backward()
         found.append(grads(model.base.named_parameters()))
     same(found[1], found[0], 2e-2 if given.get("half") else 1e-6)
+
+
+@each_kind
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_that_stay_in_their_file_give_the_same_as_in_memory(
+    folders: dict[str, Path], examples: list[Example], tmp_path: Path, kind: str, dtype: torch.dtype
+) -> None:
+    shutil.copytree(folders[kind], tmp_path / "model")
+    weights = {name: w.to(dtype) for name, w in load_file(folders[kind] / "model.safetensors").items()}
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    found = []
+    for where in ("resident", "streamed"):
+        model = load(tmp_path / "model", settings(weights=where))
+        model.add_adapter(settings())
+        assert model.fast is not None
+        assert model.head.dtype == (dtype if where == "streamed" else torch.float32)
+        roads = []
+        for fast in (model.fast, None):
+            model.fast = fast
+            loss, _ = model.loss_sum(Row(tuple(examples[:3])))
+            loss.backward()
+            roads.append(grads(model.base.named_parameters()) | {"loss": loss.detach()})
+            roads[-1] = {name: value.clone() for name, value in roads[-1].items() if "lora_A" not in name}
+            model.base.zero_grad()
+        same(roads[0], roads[1])
+        found.append(roads[0])
+    same(found[1], found[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is told by Linux")
+def test_weights_that_stay_in_their_file_take_no_memory_of_their_own(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "model", hidden_size=512, intermediate_size=2048, num_hidden_layers=8)
+    weights = {name: w.to(torch.bfloat16) for name, w in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    size = sum(w.numel() for w in weights.values()) * 2 / 1e6
+
+    def anonymous() -> float:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1e3
+
+    taken, kept = {}, []
+    for where in ("streamed", "resident"):
+        before = anonymous()
+        kept.append(load(folder, settings(weights=where)))
+        taken[where] = anonymous() - before
+    assert size > 60
+    assert taken["resident"] > 1.8 * size
+    assert taken["streamed"] < 0.5 * size
 
 
 def test_the_record_with_a_nan_is_named_and_nothing_moves(awake: Callable[..., Model], examples: list[Example]) -> None:

@@ -230,7 +230,7 @@ class Settings(BaseModel):
         ("max_grad_norm",), gt=0,
     )  # fmt: skip
     row_tokens: int = setting(
-        2048, "training",
+        1024, "training",
         "most tokens computed at once; a fuller micro-batch is split, which changes memory and not the step",
         "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果",
         ge=16,
