@@ -17,7 +17,7 @@ class _LoraLinear(torch.autograd.Function):
         ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
     ) -> Tensor:
         low_TR = x_TI @ a_RI.T.to(x_TI.dtype)
-        y_TO = F.linear(x_TI, weight_OI, bias_O)
+        y_TO = F.linear(x_TI, weight_OI.to(x_TI.dtype), bias_O)  # kept in its own format, widened where it is used
         y_TO.addmm_(low_TR, b_OR.T.to(x_TI.dtype), alpha=scale)
         ctx.save_for_backward(x_TI, low_TR, weight_OI, a_RI, b_OR)
         ctx.scale = scale
@@ -29,7 +29,7 @@ class _LoraLinear(torch.autograd.Function):
         dlow_TR = (dy_TO @ b_OR.to(dy_TO.dtype)).mul_(ctx.scale)
         dx_TI = None
         if ctx.needs_input_grad[0]:
-            dx_TI = dy_TO @ weight_OI
+            dx_TI = dy_TO @ weight_OI.to(dy_TO.dtype)
             dx_TI.addmm_(dlow_TR, a_RI.to(dy_TO.dtype))
         da_RI = (dlow_TR.T @ x_TI).to(a_RI.dtype)
         db_OR = (dy_TO.T @ low_TR).mul_(ctx.scale).to(b_OR.dtype)
