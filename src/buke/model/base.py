@@ -23,6 +23,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import psutil
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
@@ -241,6 +242,13 @@ class Model:
     def activation_bytes(self, tokens: int, rank: int, half: bool) -> int:
         """About what the layers keep of a row of so many tokens for the backward pass."""
         return activation_bytes(self.base, tokens, rank, half)
+
+    @property
+    def free_bytes(self) -> int:
+        """Memory that is free where this model computes."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return int(psutil.virtual_memory().available)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name."""

@@ -230,7 +230,7 @@ def _activations(
     settings: Settings, reasons: dict[str, str], model: Model, longest: int
 ) -> tuple[Settings, dict[str, str]]:
     """How activations wait for the backward pass, where the user left it open: the first way that fits into memory."""
-    tokens, free = max(longest, settings.row_tokens), psutil.virtual_memory().available
+    tokens, free = max(longest, settings.row_tokens), model.free_bytes
     full, half = (model.activation_bytes(tokens, settings.rank, half) for half in (False, True))
     may_halve = model.fast is not None and settings.activations != "full"
     halve = settings.activations == "half" or (may_halve and full > ACTIVATION_SHARE * free)
