@@ -56,11 +56,11 @@ def ours(folder: str, steps: Steps, **given: Any) -> None:
     from buke.records import Example
     from buke.train.step import Ranks, optimizer_for, take_step
 
-    keep = given.pop("keep", {})
     settings, _ = make({"model": folder, "rank": RANK, "alpha": ALPHA, "device": "cpu"} | given)
     model = load(Path(folder), settings)
     model.add_adapter(settings)
-    model.keep_activations(**keep)
+    kind = settings.activations
+    model.keep_activations("full" if kind == "auto" else kind, bool(settings.recompute))
     optimizer = optimizer_for(model.trained().values(), RATE, 0.0)
 
     def train(step: list[tuple[list[int], int]]) -> None:

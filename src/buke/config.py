@@ -235,11 +235,13 @@ class Settings(BaseModel):
         "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果",
         ge=16,
     )  # fmt: skip
-    activations: Literal["auto", "full", "half"] = setting(
+    activations: Literal["auto", "full", "half", "byte"] = setting(
         "auto", "training",
-        "how activations wait for the backward pass: full, as computed, or half, most of them in bfloat16, which "
-        "halves their memory and rounds gradients a little; auto takes full where it fits into memory",
-        "激活在反向传播前如何保存：full 原样，half 大部分用 bfloat16（内存减半，梯度略有舍入）；auto：内存够则 full",
+        "how activations wait for the backward pass: full, as computed; half, most of them in bfloat16; byte, the "
+        "widest of them in 8 bits. Half and byte take a half and a third of the memory and round gradients by about "
+        "0.3 % and 1 %; auto takes the first that fits into memory",
+        "激活在反向传播前如何保存：full 原样；half 大部分用 bfloat16；byte 最宽的几项用 8 位。"
+        "half、byte 内存约为一半、三分之一，梯度误差约 0.3 %、1 %；auto：按内存取第一个放得下的",
     )  # fmt: skip
     recompute: bool | None = setting(
         None, "training",

@@ -6,9 +6,10 @@ I and O inputs and outputs of a linear layer, R rank.
 
 from buke.kernels.arena import Arena
 from buke.kernels.attention import record_attention, record_attention_plain
-from buke.kernels.layer import Layer, Linear, Place, decoder_layer, decoder_layer_plain
+from buke.kernels.layer import decoder_layer, decoder_layer_plain
 from buke.kernels.linear import lora_linear, lora_linear_plain
 from buke.kernels.loss import linear_cross_entropy, linear_cross_entropy_plain
+from buke.kernels.parts import Layer, Linear, Place
 
 __all__ = [
     "Arena", "Layer", "Linear", "Place", "decoder_layer", "decoder_layer_plain", "linear_cross_entropy",

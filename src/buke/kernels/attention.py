@@ -1,8 +1,8 @@
 """Attention within each record of a row, and its backward pass.
 
 On the CPU it is computed in blocks of queries by matrix products that reach the speed of large ones; elsewhere by
-scaled_dot_product_attention. Axes: T tokens of a row, H query heads, K key heads, E width of a head, L keys of a
-record, Q queries of a block times the query heads that share a key head.
+scaled_dot_product_attention. Axes: T tokens of a row, H query heads, K key heads, E width of a head, U tokens of a row
+times the query heads that share a key head, Q those of a block, L keys that a block may see.
 """
 
 from __future__ import annotations
@@ -71,14 +71,16 @@ class Attention:
         if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
             out_THE.copy_(self._by_record(q_THE, k_TKE, v_TKE))
             return
-        for start, stop in pairwise(self.starts):
-            k_KLE, v_KLE = (x[start:stop].transpose(0, 1) for x in (k_TKE, v_TKE))
-            for a, b in self._blocks(stop - start):
-                q_KQE = self._fold(q_THE[start + a : start + b], k_KLE.shape[0], "attention.q")
-                p_KQL = self._probabilities(q_KQE, k_KLE[:, :b], a)
-                found_KQE = self.arena.take("attention.out", *q_KQE.shape, like=q_THE)
-                torch.bmm(p_KQL, v_KLE[:, :b], out=found_KQE)
-                _unfold(found_KQE, out_THE[start + a : start + b])
+        key_heads = k_TKE.shape[1]
+        q_KUE, k_KTE, v_KTE = (
+            self._by_head(x, key_heads, name) for x, name in ((q_THE, "q"), (k_TKE, "k"), (v_TKE, "v"))
+        )
+        found_KUE = self.arena.take("attention.out", *q_KUE.shape, like=q_THE)
+        for queries, keys, first in self._blocks(q_KUE.shape[1] // len(q_THE)):
+            for head in range(key_heads):
+                p_QL = self._probabilities(q_KUE[head, queries], k_KTE[head, keys], first)
+                torch.mm(p_QL, v_KTE[head, keys], out=found_KUE[head, queries])
+        _from_heads(found_KUE, out_THE)
 
     def backward(
         self, dout_THE: Tensor, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor,
@@ -88,27 +90,27 @@ class Attention:
         if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
             self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
             return
-        take, key_heads = self.arena.take, k_TKE.shape[1]
-        for start, stop in pairwise(self.starts):
-            k_KLE, v_KLE = (x[start:stop].transpose(0, 1) for x in (k_TKE, v_TKE))
-            dk_KLE = take("attention.dk", *k_KLE.shape, like=q_THE).zero_()
-            dv_KLE = take("attention.dv", *k_KLE.shape, like=q_THE).zero_()
-            for a, b in self._blocks(stop - start):
-                part = slice(start + a, start + b)
-                q_KQE = self._fold(q_THE[part], key_heads, "attention.q")
-                dout_KQE = self._fold(dout_THE[part], key_heads, "attention.dout")
-                p_KQL = self._probabilities(q_KQE, k_KLE[:, :b], a)
-                dv_KLE[:, :b].baddbmm_(p_KQL.transpose(1, 2), dout_KQE)
-                dp_KQL = take("attention.dp", *p_KQL.shape, like=q_THE)
-                torch.bmm(dout_KQE, v_KLE[:, :b].transpose(1, 2), out=dp_KQL)
-                dot_KQ = self._fold((dout_THE[part] * out_THE[part]).sum(-1, keepdim=True), key_heads, "attention.dot")
-                dp_KQL.sub_(dot_KQ).mul_(p_KQL)
-                found_KQE = take("attention.out", *q_KQE.shape, like=q_THE)
-                torch.baddbmm(found_KQE, dp_KQL, k_KLE[:, :b], beta=0, alpha=self.scale, out=found_KQE)
-                _unfold(found_KQE, dq_THE[part])
-                dk_KLE[:, :b].baddbmm_(dp_KQL.transpose(1, 2), q_KQE, alpha=self.scale)
-            dk_TKE[start:stop].copy_(dk_KLE.transpose(0, 1))
-            dv_TKE[start:stop].copy_(dv_KLE.transpose(0, 1))
+        key_heads, take = k_TKE.shape[1], self.arena.take
+        named = ((q_THE, "q"), (k_TKE, "k"), (v_TKE, "v"), (dout_THE, "dout"))
+        q_KUE, k_KTE, v_KTE, dout_KUE = (self._by_head(x, key_heads, name) for x, name in named)
+        dq_KUE = take("attention.out", *q_KUE.shape, like=q_THE)
+        each_THE = torch.mul(dout_THE, out_THE, out=dq_KUE.view(q_THE.shape))  # summed before the buffer is used again
+        dot_KU1 = self._by_head(each_THE.sum(-1, keepdim=True), key_heads, "dot")
+        dk_KTE, dv_KTE = (take(f"attention.d{x}", *k_KTE.shape, like=q_THE).zero_() for x in "kv")
+        for queries, keys, first in self._blocks(q_KUE.shape[1] // len(q_THE)):
+            for head in range(key_heads):
+                q_QE, k_LE = q_KUE[head, queries], k_KTE[head, keys]
+                p_QL = self._probabilities(q_QE, k_LE, first)
+                dv_KTE[head, keys].addmm_(p_QL.T, dout_KUE[head, queries])
+                dp_QL = torch.mm(
+                    dout_KUE[head, queries], v_KTE[head, keys].T, out=take("attention.dp", *p_QL.shape, like=q_THE)
+                )
+                dp_QL.sub_(dot_KU1[head, queries]).mul_(p_QL)
+                dq_QE = dq_KUE[head, queries]
+                torch.addmm(dq_QE, dp_QL, k_LE, beta=0, alpha=self.scale, out=dq_QE)
+                dk_KTE[head, keys].addmm_(dp_QL.T, q_QE, alpha=self.scale)
+        for d_KTE, d_THE in ((dq_KUE, dq_THE), (dk_KTE, dk_TKE), (dv_KTE, dv_TKE)):
+            _from_heads(d_KTE, d_THE)
 
     def _backward_by_autograd(
         self, dout_THE: Tensor, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, *grads: Tensor
@@ -123,40 +125,39 @@ class Attention:
         q_HTE, k_KTE, v_KTE = (x.transpose(0, 1) for x in (q_THE, k_TKE, v_TKE))
         return record_attention(q_HTE, k_KTE, v_KTE, self.starts, self.scale, self.window).transpose(0, 1)
 
-    def _blocks(self, length: int) -> Iterator[tuple[int, int]]:
-        """Blocks of about BLOCK queries, of nearly the same size."""
-        count = max(1, round(length / BLOCK))
-        edges = [length * i // count for i in range(count + 1)]
-        return pairwise(edges)
+    def _blocks(self, groups: int) -> Iterator[tuple[slice, slice, int]]:
+        """Blocks of about BLOCK queries, of nearly the same size: queries (U), the keys they may see (T), and at which
+        of these keys the queries begin. groups: query heads that share a key head."""
+        for start, stop in pairwise(self.starts):
+            count = max(1, round((stop - start) / BLOCK))
+            edges = [start + (stop - start) * i // count for i in range(count + 1)]
+            for a, b in pairwise(edges):
+                yield slice(a * groups, b * groups), slice(start, b), a - start
 
-    def _fold(self, x_THE: Tensor, key_heads: int, name: str) -> Tensor:
-        """(queries, H, E) -> (K, Q, E): the query heads of a key head lie under each other."""
-        queries, heads, width = x_THE.shape
-        folded = self.arena.take(name, key_heads, heads // key_heads, queries, width, like=x_THE)
-        folded.copy_(x_THE.view(queries, key_heads, -1, width).permute(1, 2, 0, 3))
-        return folded.view(key_heads, -1, width)
+    def _by_head(self, x_THE: Tensor, key_heads: int, name: str) -> Tensor:
+        """(T, H, E) -> (K, U, E): what belongs to a key head lies together, by tokens and then by its query heads."""
+        tokens, heads, width = x_THE.shape
+        x_KTGE = self.arena.take(f"attention.{name}", key_heads, tokens, heads // key_heads, width, like=x_THE)
+        x_KTGE.copy_(x_THE.view(tokens, key_heads, -1, width).transpose(0, 1))
+        return x_KTGE.view(key_heads, -1, width)
 
-    def _probabilities(self, q_KQE: Tensor, k_KLE: Tensor, first: int) -> Tensor:
-        """Softmax over the keys 0 to L of the queries ``first`` to L."""
-        key_heads, folded, _ = q_KQE.shape
-        last = k_KLE.shape[1]
-        p_KQL = self.arena.take("attention.p", key_heads, folded, last, like=q_KQE)
-        torch.baddbmm(p_KQL, q_KQE, k_KLE.transpose(1, 2), beta=0, alpha=self.scale, out=p_KQL)
+    def _probabilities(self, q_QE: Tensor, k_LE: Tensor, first: int) -> Tensor:
+        """Softmax over the keys 0 to L of the queries at the places ``first`` to L."""
+        last = len(k_LE)
+        p_QL = self.arena.take("attention.p", len(q_QE), last, like=q_QE)
+        torch.addmm(p_QL, q_QE, k_LE.T, beta=0, alpha=self.scale, out=p_QL)
         queries = last - first
-        p = p_KQL.view(key_heads, folded // queries, queries, last)
+        p = p_QL.view(queries, -1, last)
         if self.window is None:
             above = torch.full((queries, queries), float("-inf"), device=p.device).triu_(1)
-            p[..., first:].add_(above)
+            p[..., first:].add_(above[:, None])
         else:
-            seen = _causal_mask(last, self.window, p.device)[first:]
+            seen = _causal_mask(last, self.window, p.device)[first:, None]
             p.masked_fill_(~seen, float("-inf"))
-        return torch.softmax(p_KQL, -1, out=p_KQL)
+        return torch.softmax(p_QL, -1, out=p_QL)
 
 
-def _unfold(x_KQE: Tensor, out_THE: Tensor) -> None:
-    """(K, Q, E) -> (queries, H, E), the inverse of folding."""
-    queries, heads, width = out_THE.shape
-    key_heads = x_KQE.shape[0]
-    out_THE.view(queries, key_heads, heads // key_heads, width).copy_(
-        x_KQE.view(key_heads, heads // key_heads, queries, width).permute(2, 0, 1, 3)
-    )
+def _from_heads(x_KUE: Tensor, out_THE: Tensor) -> None:
+    """(K, U, E) -> (T, H, E), the inverse of ``_by_head``."""
+    tokens, _, width = out_THE.shape
+    out_THE.view(tokens, len(x_KUE), -1, width).copy_(x_KUE.view(len(x_KUE), tokens, -1, width).transpose(0, 1))

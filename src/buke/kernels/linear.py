@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from buke.kernels.arena import Arena
+
+WIDE_AT_ONCE = 2**22  # elements of a weight kept in another format that are widened at once: 16 MB in float32
+
+
+def widened(weight_OI: Tensor, dtype: torch.dtype, arena: Arena) -> Iterator[tuple[slice, Tensor]]:
+    """A frozen weight in the format of the activations: whole where it is kept so, else some of its outputs at once.
+
+    A part lies in a buffer that the next part takes: small enough to be read from the cache.
+    """
+    if weight_OI.dtype == dtype:
+        yield slice(None), weight_OI
+        return
+    parts = -(-weight_OI.numel() // WIDE_AT_ONCE)
+    step = max(1, -(-len(weight_OI) // max(parts, 1)))
+    for start in range(0, len(weight_OI), step):
+        part = weight_OI[start : start + step]
+        yield slice(start, start + step), arena.take("wide", *part.shape, like=part, dtype=dtype).copy_(part)
 
 
 class _LoraLinear(torch.autograd.Function):

@@ -6,14 +6,18 @@ Axes: N learned tokens, B tokens of a block, V vocabulary, D model width.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from buke.kernels.arena import Arena
+from buke.kernels.linear import widened
+
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
-WIDE_AT_ONCE = 2**24  # elements of a head kept in 16 bit that are widened at once
+LOGITS_AT_ONCE_WIDENED = 2**25  # where the head has to be widened anew for every block
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -24,14 +28,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         grad_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
-        block = max(1, min(len(hidden_ND), LOGITS_AT_ONCE // len(weight_VD)))
-        buffer_BV = hidden_ND.new_empty(block, len(weight_VD)) if len(hidden_ND) else hidden_ND
-        for start in range(0, len(hidden_ND), block):
-            hidden_BD, target_B1 = hidden_ND[start : start + block], targets_N[start : start + block, None]
-            logits_BV = _logits(hidden_BD, weight_VD, buffer_BV[: len(hidden_BD)])
+        for rows in _blocks(hidden_ND, weight_VD):
+            hidden_BD, target_B1 = hidden_ND[rows], targets_N[rows, None]
+            logits_BV = _logits(hidden_BD, weight_VD, arena)
             total -= logits_BV.gather(1, target_B1).sum()
             if grad_ND is None:
                 total += logits_BV.logsumexp(-1).sum()
@@ -40,41 +42,41 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.softmax(logits_BV, -1, out=logits_BV)  # now probabilities; that of the likeliest is 1 / sum of exp
             total += (most_B - logits_BV.amax(-1).log()).sum()
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
-            for part, wide_PD in _parts(weight_VD, hidden_BD.dtype):
-                grad_ND[start : start + block].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
+            for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
+                grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
         if grad_ND is not None:
             ctx.save_for_backward(grad_ND)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (grad_ND,) = ctx.saved_tensors
-        return grad_ND * grad.to(grad_ND.dtype), None, None
+        return grad_ND * grad.to(grad_ND.dtype), None, None, None
 
 
-def _logits(hidden_BD: Tensor, weight_VD: Tensor, buffer_BV: Tensor) -> Tensor:
-    """Logits in float32; in the buffer where the hidden states are float32."""
-    for part, wide_PD in _parts(weight_VD, hidden_BD.dtype):
-        torch.mm(hidden_BD, wide_PD.T, out=buffer_BV[:, part])
-    return buffer_BV.float()
+def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
+    """Blocks of tokens of nearly the same size: few, since each reads the whole head."""
+    at_once = LOGITS_AT_ONCE if weight_VD.dtype == hidden_ND.dtype else LOGITS_AT_ONCE_WIDENED
+    count = -(-len(hidden_ND) * len(weight_VD) // at_once)
+    edges = [len(hidden_ND) * i // max(count, 1) for i in range(count + 1)]
+    return (slice(a, b) for a, b in pairwise(edges) if b > a)
 
 
-def _parts(weight_VD: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-    """The head in the format of the hidden states: whole where it is kept so, else some of the vocabulary at once."""
-    if weight_VD.dtype == dtype:
-        yield slice(None), weight_VD
-        return
-    step = max(1, WIDE_AT_ONCE // weight_VD.shape[1])
-    for start in range(0, len(weight_VD), step):
-        yield slice(start, start + step), weight_VD[start : start + step].to(dtype)
+def _logits(hidden_BD: Tensor, weight_VD: Tensor, arena: Arena) -> Tensor:
+    """Logits in float32."""
+    logits_BV = arena.take("logits", len(hidden_BD), len(weight_VD), like=hidden_BD)
+    for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
+        torch.mm(hidden_BD, wide_PD.T, out=logits_BV[:, part])
+    return logits_BV.float()
 
 
-def linear_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+def linear_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena | None = None) -> Tensor:
     """Summed cross-entropy in nats (float32 scalar) of a frozen head; 0 where there is no token.
 
-    The head may be kept in another format than the hidden states are in.
+    The head may be kept in another format than the hidden states are in. arena: memory for the logits.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N)  # type: ignore[no-untyped-call]
+    given = (hidden_ND, weight_VD, targets_N, arena or Arena())
+    loss: Tensor = _LinearCrossEntropy.apply(*given)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -35,7 +35,7 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from buke.config import Settings
-from buke.kernels import linear_cross_entropy, lora_linear, record_attention
+from buke.kernels import Arena, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, activation_bytes, fast_of
 from buke.model.stream import stream
 from buke.records import Row
@@ -116,6 +116,7 @@ class Model:
     peft: Any = None
     fast: Fast | None = None  # the road of training and scoring, where the architecture has it
     adapted: bool = True  # whether the adapter is on
+    arena: Arena = field(default_factory=Arena)  # for the logits
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
     @property
@@ -153,7 +154,9 @@ class Model:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
         hidden_ND = self.hidden(ids, row.starts)[self._index([place - 1 for place in places])]
-        return linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in places])), len(places)
+        return linear_cross_entropy(
+            hidden_ND, self.head, self._index([ids[place] for place in places]), self.arena
+        ), len(places)
 
     def loss_sums(self, row: Row) -> list[tuple[float, int]]:
         """``loss_sum`` of each example of a row by itself, for scoring."""
@@ -163,7 +166,7 @@ class Model:
         for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
             hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
-            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]))
+            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]), self.arena)
             sums.append((float(loss), len(own)))
         return sums
 
@@ -229,19 +232,19 @@ class Model:
         self.fast = fast_of(self.base)
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
 
-    def keep_activations(self, half: bool = False, again: bool = False) -> None:
-        """How a layer's activations wait for the backward pass: most of them in bfloat16, or not at all: made again."""
+    def keep_activations(self, kind: str = "full", again: bool = False) -> None:
+        """How a layer's activations wait for the backward pass: see the settings ``activations`` and ``recompute``."""
         if self.fast is not None:
-            self.fast.keep = "input" if again else "half" if half else "all"
-        elif half and not again:
-            raise Refusal(t("model.no_half", name=type(self.base).__name__), t("model.no_half_hint"))
+            self.fast.keep = "input" if again else {"full": "all"}.get(kind, kind)
+        elif kind != "full" and not again:
+            raise Refusal(t("model.no_fewer", name=type(self.base).__name__), t("model.no_fewer_hint"))
         elif again:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def activation_bytes(self, tokens: int, rank: int, half: bool) -> int:
+    def activation_bytes(self, tokens: int, rank: int, kind: str = "full") -> int:
         """About what the layers keep of a row of so many tokens for the backward pass."""
-        return activation_bytes(self.base, tokens, rank, half)
+        return activation_bytes(self.base, tokens, rank, kind)
 
     @property
     def free_bytes(self) -> int:

@@ -230,16 +230,16 @@ def _activations(
     settings: Settings, reasons: dict[str, str], model: Model, longest: int
 ) -> tuple[Settings, dict[str, str]]:
     """How activations wait for the backward pass, where the user left it open: the first way that fits into memory."""
-    tokens, free = max(longest, settings.row_tokens), model.free_bytes
-    full, half = (model.activation_bytes(tokens, settings.rank, half) for half in (False, True))
-    may_halve = model.fast is not None and settings.activations != "full"
-    halve = settings.activations == "half" or (may_halve and full > ACTIVATION_SHARE * free)
-    again = settings.recompute
-    if again is None:
-        again = (half if halve and model.fast is not None else full) > ACTIVATION_SHARE * free
-    why = t("train.why_activations", full=hub.amount(full), free=hub.amount(free))
-    found = {"activations": "half" if halve else "full", "recompute": again}
-    model.keep_activations(half=halve, again=again)
+    tokens, room = max(longest, settings.row_tokens), ACTIVATION_SHARE * model.free_bytes
+    sizes = {kind: model.activation_bytes(tokens, settings.rank, kind) for kind in ("full", "half", "byte")}
+    fitting = [kind for kind, size in sizes.items() if size <= room and model.fast is not None]
+    kind: str = settings.activations
+    if kind == "auto":
+        kind = next(iter(fitting), "byte" if model.fast is not None else "full")
+    again = sizes[kind] > room if settings.recompute is None else settings.recompute
+    model.keep_activations(kind, again)
+    why = t("train.why_activations", full=hub.amount(sizes["full"]), free=hub.amount(model.free_bytes))
+    found = {"activations": kind, "recompute": again}
     told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
     return settings.model_copy(update=found), reasons | told
 

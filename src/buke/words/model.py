@@ -1,11 +1,11 @@
 """What the room `model` says."""
 
 TEXTS = {
-    "no_half": (
-        "activations cannot be kept in half for {name}: only our fast layers do that",
-        "{name} 不能以半精度保存激活：只有快速层支持",
+    "no_fewer": (
+        "activations cannot be kept in fewer bits for {name}: only our fast layers do that",
+        "{name} 不能以更少的位数保存激活：只有快速层支持",
     ),
-    "no_half_hint": ("use --recompute to save memory", "要省内存请用 --recompute"),
+    "no_fewer_hint": ("use --recompute to save memory", "要省内存请用 --recompute"),
     "no_device": ("{device} is not available on this machine", "这台机器上没有可用的 {device}"),
     "no_device_hint": (
         "leave --device away to take what there is; with an NVIDIA card, torch has to be a CUDA build",
