@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import mmap
+import os
 
 import torch
 from torch import Tensor
+
+OWN_PAGES = 2**18  # bytes
+PRIVATE: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
 class Arena:
@@ -26,7 +31,7 @@ class Arena:
             self._store.pop(key, None)
             have = None  # given back before the larger one is asked for
             with torch.inference_mode(False):  # scoring makes it, training uses it
-                have = self._store[key] = torch.empty(count, dtype=key[1], device=like.device)
+                have = self._store[key] = _mapped(count, key[1], like.device)
         return have[:count].view(shape)
 
     def turn(self, number: int) -> int:
@@ -46,3 +51,14 @@ class Arena:
     def bytes(self) -> int:
         """What is held."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self._store.values())
+
+
+def _mapped(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Uninitialised memory; where it is large and the CPU's, in pages of its own.
+
+    An allocator keeps what it was given back for later: buffers that a longer row outgrew would stay.
+    """
+    size = count * dtype.itemsize
+    if device.type != "cpu" or size < OWN_PAGES:
+        return torch.empty(count, dtype=dtype, device=device)
+    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=dtype, count=count)

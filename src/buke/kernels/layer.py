@@ -71,7 +71,8 @@ class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy_TD: Tensor) -> tuple[Any, ...]:
         x_TD, *_ = ctx.saved_tensors
-        if ctx.turn != ctx.work.place.arena.turn_of(ctx.work.number):
+        work, ctx.work = ctx.work, None  # what is kept goes with it, though the loss may live on
+        if work is None or ctx.turn != work.place.arena.turn_of(work.number):
             raise RuntimeError("another row went through this layer before the backward pass of this one")
-        dx_TD, grads = ctx.work.backward(x_TD, dy_TD, ctx.needs_input_grad[0])
+        dx_TD, grads = work.backward(x_TD, dy_TD, ctx.needs_input_grad[0])
         return dx_TD, None, None, None, *grads

@@ -17,7 +17,8 @@ from buke.kernels.arena import Arena
 from buke.kernels.linear import widened
 
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
-LOGITS_AT_ONCE_WIDENED = 2**25  # where the head has to be widened anew for every block
+LOGITS_AT_ONCE_WIDENED = 2**26  # where the head has to be widened anew for every block
+HELD = 2**27  # bytes; more than that is given back after the loss, for the backward pass to use
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -44,6 +45,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
             for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
                 grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
+        if arena.bytes > HELD:
+            arena.clear()
         if grad_ND is not None:
             ctx.save_for_backward(grad_ND)
         return total
