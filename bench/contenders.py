@@ -32,7 +32,9 @@ def told() -> bool:
 def memory() -> dict[str, float]:
     """Peak resident memory, and what of it is no file's, in GB (Linux)."""
     status = Path("/proc/self/status").read_text()
-    values = {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in status.splitlines() if line.endswith("kB")}
+    values = {
+        line.split(":")[0]: int(line.split()[1]) * 1024 / 1e9 for line in status.splitlines() if line.endswith("kB")
+    }
     return {"peak_gb": values["VmHWM"], "anonymous_gb": values["RssAnon"]}
 
 

@@ -28,6 +28,7 @@ from buke.kernels import (
     record_attention_plain,
     work,
 )
+from buke.kernels import arena as arena_module
 from buke.kernels.bits import Packed
 
 torch.set_num_threads(1)  # for matrices this small, threads only wait for each other
@@ -344,7 +345,7 @@ def test_what_waits_in_fewer_bits(width: int) -> None:
         assert ((part - wanted).abs() <= 2 * far[1:4]).all()
 
 
-def test_an_arena_gives_the_same_memory_again() -> None:
+def test_an_arena_gives_the_same_memory_again(monkeypatch: pytest.MonkeyPatch) -> None:
     arena, like = Arena(), torch.zeros(1)
     first = arena.take("a", 4, 5, like=like)
     again = arena.take("a", 3, 5, like=like)
@@ -353,5 +354,10 @@ def test_an_arena_gives_the_same_memory_again() -> None:
     assert arena.take("a", 20, like=like, dtype=torch.bfloat16).data_ptr() != first.data_ptr()
     arena.take("a", 50, like=like)
     assert arena.bytes == 4 * 50 + 4 * 20 + 2 * 20
-    arena.clear()
-    assert arena.bytes == 0
+    arena.take("a", 9, like=like, owner=3)
+    monkeypatch.setattr(arena_module, "HELD", 400)
+    arena.give_back()
+    assert arena.bytes == 4 * 50 + 4 * 20 + 2 * 20 + 4 * 9  # not so much that it is worth it
+    monkeypatch.setattr(arena_module, "HELD", 100)
+    arena.give_back()
+    assert arena.bytes == 4 * 9  # what is somebody's own stays

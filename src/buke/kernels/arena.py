@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 OWN_PAGES = 2**18  # bytes
+HELD = 2**27  # bytes that may stay where nobody needs them before the next row
 PRIVATE: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
@@ -20,19 +21,29 @@ class Arena:
     """
 
     def __init__(self) -> None:
-        self._store: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._store: dict[tuple[int | None, str, torch.dtype], Tensor] = {}
         self._turns: dict[int, int] = {}
 
-    def take(self, name: str, *shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """An uninitialised tensor of this shape, on the device of ``like`` and, unless said otherwise, of its dtype."""
-        key, count = (name, dtype or like.dtype), math.prod(shape)
+    def take(
+        self, name: str, *shape: int, like: Tensor, dtype: torch.dtype | None = None, owner: int | None = None
+    ) -> Tensor:
+        """An uninitialised tensor of this shape, on the device of ``like`` and, unless said otherwise, of its dtype.
+
+        owner: whose name it is; None for what all share.
+        """
+        key, count = (owner, name, dtype or like.dtype), math.prod(shape)
         have = self._store.get(key)
         if have is None or have.numel() < count or have.device != like.device:
             self._store.pop(key, None)
             have = None  # given back before the larger one is asked for
             with torch.inference_mode(False):  # scoring makes it, training uses it
-                have = self._store[key] = _mapped(count, key[1], like.device)
+                have = self._store[key] = in_own_pages(count, dtype=key[2], device=like.device)
         return have[:count].view(shape)
+
+    def give_back(self) -> None:
+        """Give back what all share, where it is much."""
+        if self.shared_bytes > HELD:
+            self._store = {key: tensor for key, tensor in self._store.items() if key[0] is not None}
 
     def turn(self, number: int) -> int:
         """Say that what layer ``number`` kept is now of another row; a name for that state."""
@@ -43,22 +54,24 @@ class Arena:
         """The name of the state that layer ``number`` is in."""
         return self._turns.get(number, 0)
 
-    def clear(self) -> None:
-        """Give all of it back."""
-        self._store.clear()
-
     @property
     def bytes(self) -> int:
         """What is held."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self._store.values())
+        return sum(tensor.nbytes for tensor in self._store.values())
+
+    @property
+    def shared_bytes(self) -> int:
+        """What of it is nobody's own."""
+        return sum(tensor.nbytes for (owner, *_), tensor in self._store.items() if owner is None)
 
 
-def _mapped(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Uninitialised memory; where it is large and the CPU's, in pages of its own.
+def in_own_pages(*shape: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An uninitialised tensor; where it is large and the CPU's, in pages of its own, which go back when it goes.
 
-    An allocator keeps what it was given back for later: buffers that a longer row outgrew would stay.
+    The C allocator would keep them: for later, or because something small that lives on was put between two of them.
     """
+    count = math.prod(shape)
     size = count * dtype.itemsize
     if device.type != "cpu" or size < OWN_PAGES:
-        return torch.empty(count, dtype=dtype, device=device)
-    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=dtype, count=count)
+        return torch.empty(*shape, dtype=dtype, device=device)
+    return torch.frombuffer(mmap.mmap(-1, size, **PRIVATE), dtype=dtype, count=count).view(shape)

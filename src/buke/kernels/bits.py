@@ -19,12 +19,14 @@ class Packed:
     An error of 8 bits is at most 1/254 of the largest value of its group. What was written can be read in parts.
     """
 
-    def __init__(self, arena: Arena, name: str, like_TI: Tensor, bits: int) -> None:
+    def __init__(self, arena: Arena, name: str, like_TI: Tensor, bits: int, owner: int | None = None) -> None:
         tokens, width = like_TI.shape
         self.group = GROUP if width % GROUP == 0 else width
         kind = torch.int8 if bits == 8 else torch.bfloat16
-        self.values_TI = arena.take(name, tokens, width, like=like_TI, dtype=kind)
-        self.scales_TG = arena.take(f"{name} scales", tokens, width // self.group, like=like_TI) if bits == 8 else None
+        self.values_TI = arena.take(name, tokens, width, like=like_TI, dtype=kind, owner=owner)
+        self.scales_TG = None
+        if bits == 8:
+            self.scales_TG = arena.take(f"{name} scales", tokens, width // self.group, like=like_TI, owner=owner)
         self.arena = arena
 
     def write(self, x_PI: Tensor, rows: slice = slice(None)) -> None:

@@ -64,7 +64,7 @@ class _DecoderLayer(torch.autograd.Function):
         y_TD = work.forward(x_TD)
         if learns:
             # adapters: so that a change in place is noticed; x where it is not kept in fewer bits
-            ctx.save_for_backward(None if "x" in work.kept else x_TD, *adapters)
+            ctx.save_for_backward(None if "x" in work.packed else x_TD, *adapters)
             ctx.work, ctx.turn = work, place.arena.turn(number)
         return y_TD
 

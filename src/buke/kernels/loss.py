@@ -5,7 +5,6 @@ Axes: N learned tokens, B tokens of a block, V vocabulary, D model width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +16,7 @@ from buke.kernels.arena import Arena
 from buke.kernels.linear import widened
 
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
-LOGITS_AT_ONCE_WIDENED = 2**26  # where the head has to be widened anew for every block
-HELD = 2**27  # bytes; more than that is given back after the loss, for the backward pass to use
+LOGITS_AT_ONCE_WIDENED = 3 * 2**24  # where the head has to be widened anew for every block
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -32,9 +30,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         grad_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
-        for rows in _blocks(hidden_ND, weight_VD):
+        blocks = _blocks(hidden_ND, weight_VD)
+        largest = max((rows.stop - rows.start for rows in blocks), default=0)
+        buffer_BV = arena.take("logits", largest, len(weight_VD), like=hidden_ND)
+        for rows in blocks:
             hidden_BD, target_B1 = hidden_ND[rows], targets_N[rows, None]
-            logits_BV = _logits(hidden_BD, weight_VD, arena)
+            logits_BV = _logits(hidden_BD, weight_VD, arena, buffer_BV[: len(hidden_BD)])
             total -= logits_BV.gather(1, target_B1).sum()
             if grad_ND is None:
                 total += logits_BV.logsumexp(-1).sum()
@@ -45,8 +46,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
             for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
                 grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
-        if arena.bytes > HELD:
-            arena.clear()
+        arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
             ctx.save_for_backward(grad_ND)
         return total
@@ -57,17 +57,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return grad_ND * grad.to(grad_ND.dtype), None, None, None
 
 
-def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
+def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
     """Blocks of tokens of nearly the same size: few, since each reads the whole head."""
     at_once = LOGITS_AT_ONCE if weight_VD.dtype == hidden_ND.dtype else LOGITS_AT_ONCE_WIDENED
     count = -(-len(hidden_ND) * len(weight_VD) // at_once)
     edges = [len(hidden_ND) * i // max(count, 1) for i in range(count + 1)]
-    return (slice(a, b) for a, b in pairwise(edges) if b > a)
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _logits(hidden_BD: Tensor, weight_VD: Tensor, arena: Arena) -> Tensor:
-    """Logits in float32."""
-    logits_BV = arena.take("logits", len(hidden_BD), len(weight_VD), like=hidden_BD)
+def _logits(hidden_BD: Tensor, weight_VD: Tensor, arena: Arena, logits_BV: Tensor) -> Tensor:
+    """Logits in float32; in the buffer where the hidden states are float32."""
     for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
         torch.mm(hidden_BD, wide_PD.T, out=logits_BV[:, part])
     return logits_BV.float()

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from buke.kernels.arena import in_own_pages
 from buke.kernels.attention import Attention
 from buke.kernels.bits import Packed
 from buke.kernels.linear import widened
 from buke.kernels.parts import Layer, Linear, Place
 
-PART = 2**18  # elements that an elementwise pass works on at once, so that the next pass finds them in the cache
+PART = 2**19  # elements that an elementwise pass works on at once, so that the next pass finds them in the cache
 BITS = {  # queries and keys stay whole: their rounding would go into an exponent
     "half": {"x": 16, "v": 16, "found": 16, "h": 16, "gate": 16, "up": 16},
     "byte": {"x": 16, "v": 16, "found": 16, "h": 16, "gate": 8, "up": 8},
@@ -30,7 +31,8 @@ class Work:
     """One layer at work on one row. ``kept`` holds what the backward pass needs, by name."""
 
     def __init__(self, layer: Layer, place: Place, number: int, like: Tensor, keep: str) -> None:
-        self.layer, self.place, self.number, self.like, self.keep = layer, place, number, like, keep
+        self.layer, self.place, self.number, self.keep = layer, place, number, keep
+        self.like = like.detach().new_empty(0)  # of its format, without holding it
         self.attention = Attention(place.starts, layer.scale, layer.window, place.arena)
         self.bits = BITS.get(keep, {})
         self.kept: dict[str, Tensor] = {}
@@ -42,10 +44,15 @@ class Work:
         """A buffer that all layers share."""
         return self.place.arena.take(name, *shape, like=self.like)
 
+    def fresh(self, *shape: int) -> Tensor:
+        """Memory that the one who gets it owns."""
+        return in_own_pages(*shape, dtype=self.like.dtype, device=self.like.device)
+
     def own(self, name: str, *shape: int) -> Tensor:
         """A buffer that this layer keeps, or, where it keeps that in fewer bits or not at all, one that all share."""
         stays = self.keep != "input" and name not in self.bits
-        self.kept[name] = self.take(f"{self.number}.{name}" if stays else name, *shape)
+        owner = self.number if stays else None
+        self.kept[name] = self.place.arena.take(name, *shape, like=self.like, owner=owner)
         return self.kept[name]
 
     def put_away(self, name: str, x_PI: Tensor, rows: slice = slice(None), like_TI: Tensor | None = None) -> None:
@@ -54,7 +61,7 @@ class Work:
             return
         if name not in self.packed:
             like_TI = x_PI if like_TI is None else like_TI
-            self.packed[name] = Packed(self.place.arena, f"{self.number}.{name}", like_TI, self.bits[name])
+            self.packed[name] = Packed(self.place.arena, name, like_TI, self.bits[name], self.number)
         self.packed[name].write(x_PI, rows)
 
     def bring(self, name: str, x_PI: Tensor, rows: slice = slice(None)) -> Tensor:
@@ -82,7 +89,7 @@ class Work:
         n_TD = self.norm(h_TD, layer.norm2_D)
         gate_TF, up_TF = self.project("gate up", (layer.gate, layer.up), n_TD)
         act_TF = self.act(gate_TF, up_TF)
-        y_TD = torch.empty_like(x_TD) if whole else None
+        y_TD = self.fresh(*x_TD.shape) if whole else None
         self.project("down", (layer.down,), act_TF, outs=[y_TD], base=h_TD)
         return y_TD if y_TD is not None else x_TD
 
@@ -114,7 +121,7 @@ class Work:
         n_TD = self.norm(x_TD, layer.norm1_D)
         flat = [grad.view(count, -1) for grad in grads]
         qkv = self.project_backward("q k v", (layer.q, layer.k, layer.v), n_TD, flat, dn_TD if needs_dx else None)
-        dx_TD = torch.empty_like(x_TD) if needs_dx else None
+        dx_TD = self.fresh(*x_TD.shape) if needs_dx else None
         if dx_TD is not None:
             self.norm_backward(dn_TD, x_TD, layer.norm1_D, dh_TD, dx_TD)
         return dx_TD, [*qkv, *o, *gate_up, *down]
@@ -264,11 +271,8 @@ class Work:
         g = dn.mul_(weight)
         dot = torch.mul(g, x, out=self.take("dot", *x.shape)).sum(-1, keepdim=True, dtype=torch.float32)
         dot.mul_(r.pow(3)).div_(x.shape[-1])
-        if added is None:
-            torch.mul(g, r, out=out)
-        else:
-            torch.addcmul(added, g, r.to(g.dtype), out=out)
-        return out.addcmul_(x, dot.to(x.dtype), value=-1)
+        torch.mul(g, r.to(g.dtype), out=out).sub_(torch.mul(x, dot.to(x.dtype), out=self.take("dot", *x.shape)))
+        return out if added is None else out.add_(added)
 
 
 def _joined(matrices: Sequence[Tensor], dtype: torch.dtype) -> Tensor:

@@ -31,6 +31,7 @@ class Fast:
         place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, self.keep)
         for number, layer in enumerate(self.layers[adapted]):
             x_TD = decoder_layer(x_TD, layer, number, place)
+        self.arena.give_back()  # the head needs the room
         return decoder.norm(x_TD)  # type: ignore[no-any-return]
 
 
