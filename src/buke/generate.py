@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -42,10 +43,11 @@ class Sampling:
 class KeyValues:
     """Keys and values of all layers, (B, K, L, E) each, in blocks that grow; what a model's layers call a cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, questions: int = 0, length: int = 0) -> None:
+        self.questions = questions
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
-        self.length = 0  # places that every layer has filled
+        self.length = length  # places that every layer has filled
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Append (B, K, Q, E) and return everything up to it."""
@@ -55,6 +57,15 @@ class KeyValues:
                 store[layer] = _grown(store.get(layer), new, stop + GROWTH)
             store[layer][:, :, self.length : stop] = new
         return self.keys[layer][:, :, :stop], self.values[layer][:, :, :stop]
+
+    def put(self, layer: int, first: int, starts: Sequence[int], key_TKE: Tensor, value_TKE: Tensor) -> None:
+        """Keep prompts that lie end to end, of the questions from ``first`` on: each ends where the store is filled."""
+        for store, new in ((self.keys, key_TKE), (self.values, value_TKE)):
+            if layer not in store:
+                shape = (self.questions, new.shape[1], self.length + GROWTH, new.shape[2])
+                store[layer] = new.new_zeros(shape)  # what lies before a prompt is not seen, but must be a number
+            for question, (a, b) in enumerate(pairwise(starts), first):
+                store[layer][question, :, self.length - (b - a) : self.length] = new[a:b].transpose(0, 1)
 
     def get_seq_length(self, *_: object) -> int:
         """Places filled, as transformers asks for it."""
@@ -186,11 +197,16 @@ def _answer_batch(
     began, written, total = time.monotonic(), 0, len(courses)
     width = max(map(len, prompts))
     pad = [width - len(ids) for ids in prompts]
-    ids_BP = torch.tensor([[prompt.end] * n + ids for n, ids in zip(pad, prompts, strict=True)], device=model.device)
     seen_BL = torch.tensor([[False] * n + [True] * (width - n) for n in pad], device=model.device)
     places_B = torch.tensor([width - n for n in pad], device=model.device)
-    store, active = KeyValues(), list(courses)
-    logits_BV = _prefill(model, ids_BP, seen_BL, store)
+    active = list(courses)
+    if model.fast is not None:
+        store = KeyValues(len(courses), width)
+        logits_BV = model.logits(model.begin(prompts, store))
+    else:
+        store = KeyValues()
+        padded = [[prompt.end] * n + ids for n, ids in zip(pad, prompts, strict=True)]
+        logits_BV = _prefill(model, torch.tensor(padded, device=model.device), seen_BL, store)
     while active:
         tokens = [
             course.queue.pop(0) if course.queue else token
@@ -226,7 +242,11 @@ def _prefill(model: Model, ids_BP: Tensor, seen_BP: Tensor, store: KeyValues) ->
 
 def _next(model: Model, token_B: Tensor, places_B: Tensor, seen_BL: Tensor, store: KeyValues) -> Tensor:
     """Run one token a question; logits (B, V)."""
-    return _forward(model, token_B[:, None], places_B[:, None], seen_BL[:, None, None, :], store)
+    if model.fast is None:
+        return _forward(model, token_B[:, None], places_B[:, None], seen_BL[:, None, None, :], store)
+    hidden_BD = model.go_on(token_B, places_B, seen_BL, store)
+    store.length += 1
+    return model.logits(hidden_BD)
 
 
 def _forward(model: Model, ids_BQ: Tensor, places_BQ: Tensor, mask_B1QL: Tensor, store: KeyValues) -> Tensor:

@@ -5,13 +5,21 @@ I and O inputs and outputs of a linear layer, R rank.
 """
 
 from buke.kernels.arena import Arena
-from buke.kernels.attention import record_attention, record_attention_plain
+from buke.kernels.attention import (
+    Following,
+    Remembering,
+    cached_attention,
+    record_attention,
+    record_attention_plain,
+)
 from buke.kernels.layer import decoder_layer, decoder_layer_plain
 from buke.kernels.linear import lora_linear, lora_linear_plain
 from buke.kernels.loss import linear_cross_entropy, linear_cross_entropy_plain
 from buke.kernels.parts import Layer, Linear, Place
+from buke.kernels.work import Work
 
 __all__ = [
-    "Arena", "Layer", "Linear", "Place", "decoder_layer", "decoder_layer_plain", "linear_cross_entropy",
-    "linear_cross_entropy_plain", "lora_linear", "lora_linear_plain", "record_attention", "record_attention_plain",
+    "Arena", "Following", "Layer", "Linear", "Place", "Remembering", "Work", "cached_attention", "decoder_layer",
+    "decoder_layer_plain", "linear_cross_entropy", "linear_cross_entropy_plain", "lora_linear", "lora_linear_plain",
+    "record_attention", "record_attention_plain",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ times the query heads that share a key head, Q those of a block, L keys that a b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -49,6 +49,26 @@ def record_attention_plain(
     k_HTE, v_HTE = k_KTE.repeat_interleave(groups, 0), v_KTE.repeat_interleave(groups, 0)
     scores_HTT = (q_HTE @ k_HTE.transpose(1, 2)).float() * scale
     return scores_HTT.masked_fill(~allowed_TT, float("-inf")).softmax(-1).to(v_HTE.dtype) @ v_HTE
+
+
+def cached_attention(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float, window: int | None
+) -> Tensor:
+    """Attention of queries (B, H, Q, E) over kept keys and values, (B, K, L, E) each; seen: (B, 1, Q, L).
+
+    One query a question is folded into the key heads, so that no key is repeated.
+    """
+    queries, keys = query.shape[2], key.shape[2]
+    if window is not None and keys > window:
+        back = torch.arange(keys - queries, keys, device=key.device)[:, None] - torch.arange(keys, device=key.device)
+        seen = seen & (back < window)
+    if queries == 1 and query.shape[1] != key.shape[1]:
+        folded = query.reshape(query.shape[0], key.shape[1], -1, query.shape[-1])
+        out = F.scaled_dot_product_attention(folded, key, value, attn_mask=seen, scale=scale)
+        return out.reshape(query.shape)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+    )
 
 
 def _causal_mask(length: int, window: int, device: torch.device) -> Tensor:
@@ -161,3 +181,42 @@ def _from_heads(x_KUE: Tensor, out_THE: Tensor) -> None:
     """(K, U, E) -> (T, H, E), the inverse of ``_by_head``."""
     tokens, _, width = out_THE.shape
     out_THE.view(tokens, len(x_KUE), -1, width).copy_(x_KUE.view(len(x_KUE), tokens, -1, width).transpose(0, 1))
+
+
+class Remembering(Attention):
+    """Attention of a row of prompts whose keys and values are handed on, to be kept for what follows."""
+
+    def __init__(
+        self,
+        starts: Sequence[int],
+        scale: float,
+        window: int | None,
+        arena: Arena,
+        keep: Callable[[Tensor, Tensor], None],
+    ) -> None:
+        super().__init__(starts, scale, window, arena)
+        self.keep = keep
+
+    def forward(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor) -> None:
+        """As ``Attention`` does, after handing on keys and values."""
+        self.keep(k_TKE, v_TKE)
+        super().forward(q_THE, k_TKE, v_TKE, out_THE)
+
+
+class Following:
+    """Attention of one token a question over what was kept of it. update: append (B, K, 1, E) each, return all."""
+
+    def __init__(
+        self,
+        seen_BL: Tensor,
+        scale: float,
+        window: int | None,
+        update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    ) -> None:
+        self.seen_BL, self.scale, self.window, self.update = seen_BL, scale, window, update
+
+    def forward(self, q_BHE: Tensor, k_BKE: Tensor, v_BKE: Tensor, out_BHE: Tensor) -> None:
+        """Write what each question's token finds into ``out_BHE``."""
+        keys, values = self.update(k_BKE[:, :, None], v_BKE[:, :, None])
+        seen = self.seen_BL[:, None, None]
+        out_BHE.copy_(cached_attention(q_BHE[:, :, None], keys, values, seen, self.scale, self.window)[:, :, 0])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from buke.kernels.arena import in_own_pages
-from buke.kernels.attention import Attention
+from buke.kernels.attention import Attention, Following
 from buke.kernels.bits import Packed
 from buke.kernels.linear import widened
 from buke.kernels.parts import Layer, Linear, Place
@@ -30,10 +30,18 @@ BITS = {  # queries and keys stay whole: their rounding would go into an exponen
 class Work:
     """One layer at work on one row. ``kept`` holds what the backward pass needs, by name."""
 
-    def __init__(self, layer: Layer, place: Place, number: int, like: Tensor, keep: str) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        place: Place,
+        number: int,
+        like: Tensor,
+        keep: str = "input",
+        attention: Attention | Following | None = None,
+    ) -> None:
         self.layer, self.place, self.number, self.keep = layer, place, number, keep
         self.like = like.detach().new_empty(0)  # of its format, without holding it
-        self.attention = Attention(place.starts, layer.scale, layer.window, place.arena)
+        self.attention = attention or Attention(place.starts, layer.scale, layer.window, place.arena)
         self.bits = BITS.get(keep, {})
         self.kept: dict[str, Tensor] = {}
         self.packed: dict[str, Packed] = {}
@@ -112,6 +120,7 @@ class Work:
         o = self.project_backward("o", (layer.o,), found_TO, [dh_TD], dfound_TO)
         q_THE, k_TKE, v_TKE = self.heads(fresh=False)
         grads = [self.take(name, *x.shape) for name, x in (("dq", q_THE), ("dk", k_TKE), ("dv", v_TKE))]
+        assert isinstance(self.attention, Attention)
         self.attention.backward(dfound_TO.view(q_THE.shape), q_THE, k_TKE, v_TKE, found_TO.view(q_THE.shape), *grads)
         for name, grad, norm_E in (("q", grads[0], layer.q_norm_E), ("k", grads[1], layer.k_norm_E)):
             self.turn(grad, back=True)

@@ -30,12 +30,11 @@ from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from buke.config import Settings
-from buke.kernels import Arena, linear_cross_entropy, lora_linear, record_attention
+from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, activation_bytes, fast_of
 from buke.model.stream import stream
 from buke.records import Row
@@ -61,25 +60,8 @@ def attend(
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
         assert attention_mask is not None
-        out = _cached_attention(query, key, value, attention_mask, scale, window)
+        out = cached_attention(query, key, value, attention_mask, scale, window)
     return out.transpose(1, 2), None
-
-
-def _cached_attention(
-    query: Tensor, key: Tensor, value: Tensor, seen: Tensor, scale: float, window: int | None
-) -> Tensor:
-    """Attention over cached keys. One query a sequence is folded into the key heads, so that no key is repeated."""
-    queries, keys = query.shape[2], key.shape[2]
-    if window is not None and keys > window:
-        back = torch.arange(keys - queries, keys, device=key.device)[:, None] - torch.arange(keys, device=key.device)
-        seen = seen & (back < window)
-    if queries == 1 and query.shape[1] != key.shape[1]:
-        folded = query.reshape(query.shape[0], key.shape[1], -1, query.shape[-1])
-        out = F.scaled_dot_product_attention(folded, key, value, attn_mask=seen, scale=scale)
-        return out.reshape(query.shape)
-    return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=seen, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-    )
 
 
 AttentionInterface.register(ATTENTION, attend)
@@ -145,6 +127,16 @@ class Model:
             input_ids=ids_1T, position_ids=places_1T, starts=list(starts), use_cache=False, return_dict=True
         )
         return out.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def begin(self, prompts: Sequence[Sequence[int]], store: Any) -> Tensor:
+        """Hidden states (B, D) of the last token of each prompt; keys and values go into ``store``. Fast road only."""
+        assert self.fast is not None
+        return self.fast.begin(prompts, store, self.adapted)
+
+    def go_on(self, token_B: Tensor, places_B: Tensor, seen_BL: Tensor, store: Any) -> Tensor:
+        """Hidden states (B, D) of one more token a question. Fast road only."""
+        assert self.fast is not None
+        return self.fast.go_on(token_B, places_B, seen_BL, store, self.adapted)
 
     def targets(self, row: Row) -> int:
         """How many tokens of a row its loss counts."""

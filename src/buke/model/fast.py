@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
+import torch
 from peft.tuners.lora import Linear as PeftLinear
 from torch import Tensor, nn
 
-from buke.kernels import Arena, Layer, Linear, Place, decoder_layer
+from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer
+from buke.kernels.attention import Attention
 
+ROW = 1024  # tokens of prompts read at once
 FAMILY = ("LlamaDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer", "MistralDecoderLayer")
 
 
@@ -33,6 +38,54 @@ class Fast:
             x_TD = decoder_layer(x_TD, layer, number, place)
         self.arena.give_back()  # the head needs the room
         return decoder.norm(x_TD)  # type: ignore[no-any-return]
+
+    def begin(self, prompts: Sequence[Sequence[int]], store: Any, adapted: bool) -> Tensor:
+        """Hidden states (B, D) of the last token of each prompt; no padding is computed.
+
+        store.put(layer, first question, starts, keys, values) gets what is to be kept of the prompts of a row.
+        """
+        found, first = [], 0
+        while first < len(prompts):
+            count, tokens = 1, len(prompts[first])
+            while first + count < len(prompts) and tokens + len(prompts[first + count]) <= ROW:
+                tokens, count = tokens + len(prompts[first + count]), count + 1
+            own = prompts[first : first + count]
+            starts = [0, *accumulate(map(len, own))]
+
+            def attention(
+                number: int, layer: Layer, place: Place, starts: Sequence[int] = starts, first: int = first
+            ) -> Remembering:
+                keep = partial(store.put, number, first, starts)
+                return Remembering(starts, layer.scale, layer.window, place.arena, keep)
+
+            places = [at for ids in own for at in range(len(ids))]
+            x_TD = self._without_gradient([i for ids in own for i in ids], places, starts, adapted, attention)
+            found.append(x_TD[[stop - 1 for stop in starts[1:]]])
+            first += count
+        return self.base.get_decoder().norm(torch.cat(found))  # type: ignore[no-any-return]
+
+    def go_on(self, token_B: Tensor, places_B: Tensor, seen_BL: Tensor, store: Any, adapted: bool) -> Tensor:
+        """Hidden states (B, D) of one more token a question. store.update appends keys and values and returns all."""
+
+        def attention(number: int, layer: Layer, place: Place) -> Following:
+            return Following(seen_BL, layer.scale, layer.window, lambda k, v: store.update(k, v, number))
+
+        x_BD = self._without_gradient(token_B, places_B, (0, len(token_B)), adapted, attention)
+        return self.base.get_decoder().norm(x_BD)  # type: ignore[no-any-return]
+
+    def _without_gradient(
+        self, ids: Sequence[int] | Tensor, places: Sequence[int] | Tensor, starts: Sequence[int], adapted: bool,
+        attention: Callable[[int, Layer, Place], Attention | Following],
+    ) -> Tensor:  # fmt: skip
+        """The layers over tokens (T, D) with an attention of the caller's."""
+        decoder = self.base.get_decoder()
+        device = decoder.embed_tokens.weight.device
+        x_TD: Tensor = decoder.embed_tokens(torch.as_tensor(ids, device=device)[None])[0]
+        cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, torch.as_tensor(places, device=device)[None])
+        place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena)
+        for number, layer in enumerate(self.layers[adapted]):
+            x_TD = Work(layer, place, number, x_TD, attention=attention(number, layer, place)).forward(x_TD)
+        return x_TD
 
 
 def fast_of(base: Any) -> Fast | None:
