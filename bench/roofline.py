@@ -65,7 +65,7 @@ def kinds(config: dict[str, int], tokens: int) -> dict[str, tuple[Callable[[], N
         "attention forward, GFLOP/s": (lambda: attention.forward(q, k, v, found), once),
         "attention backward, GFLOP/s": (lambda: attention.backward(g, q, k, v, found, *grads), 2 * once),
         "widening bfloat16 in the cache, GB/s read": (widen, 2e-9 * len(narrow)),
-        "copying, GB/s read": (lambda: two.copy_(one), 4e-9 * len(one)),
+        "copying, GB/s read and written": (lambda: two.copy_(one), 8e-9 * len(one)),
     }
 
 

@@ -120,7 +120,7 @@ def test_underlines_in_a_flag_are_hyphens(flag: str) -> None:
 def test_every_problem_is_told_in_one_go_with_its_place() -> None:
     values = {
         "rank": 0, "lora_dropout": 1, "bias": "some", "epochs": "many", "batch": 2.5, "learning_rate": "nan",
-        "rnak": 3, "recompute": "perhaps", "top_p": 2, "data": "x", "system": 5, "layers": "top",
+        "rnak": 3, "use_dora": True, "recompute": "perhaps", "top_p": 2, "data": "x", "system": 5, "layers": "top",
     }  # fmt: skip
     refusal = refused(values, {"rank": "--rank", "lora_dropout": "buke.toml"})
     assert refusal.message == "some settings are not valid"
@@ -133,6 +133,7 @@ def test_every_problem_is_told_in_one_go_with_its_place() -> None:
         "epochs: 'many' is not valid: it has to be a number",
         "batch: 2.5 is not valid: it has to be a whole number",
         "learning_rate: 'nan' is not valid: it has to be",
+        "use_dora: use_dora is not available: buke does not do DoRA; take the line out",
         "rnak: there is no setting called rnak; did you mean rank?",
         "recompute: 'perhaps' is not valid: it has to be true or false",
         "top_p: 2 is not valid: it has to be at most 1",

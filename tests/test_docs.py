@@ -57,7 +57,7 @@ def parse(arguments: list[str]) -> None:
     """Parse a command line as buke does, without running it. Raises what the command line raises."""
     rest, _ = flags.common(arguments)
     top: Any = maker().command_tree()
-    if not rest or rest == ["--version"]:
+    if not rest or rest in (["--version"], ["--help"]):
         return
     assert rest[0] in top.commands, f"there is no command {rest[0]}"
     if len(rest) > 1:  # the name alone is a mention

@@ -406,7 +406,9 @@ def test_the_record_with_a_nan_is_named_and_nothing_moves(awake: Callable[..., M
 
 @each_kind
 @pytest.mark.parametrize(
-    "given_", [{}, {"bias": "all"}, {"bias": "lora_only"}, {"targets": "q_proj,down_proj", "layers": "upper"}], ids=str
+    "given_",
+    [{}, {"bias": "all"}, {"bias": "lora_only"}, {"targets": "q_proj,down_proj", "layers": "upper"}, {"rslora": True}],
+    ids=str,
 )
 def test_a_saved_adapter_is_a_peft_adapter(
     folders: dict[str, Path],

@@ -169,6 +169,12 @@ class Settings(BaseModel):
         "适配器的缩放：输出乘以 alpha / rank",
         ("lora_alpha",), gt=0,
     )  # fmt: skip
+    rslora: bool = setting(
+        False, "lora",
+        "scale the adapter by alpha / sqrt(rank) in place of alpha / rank (rsLoRA), which keeps large ranks learning",
+        "适配器按 alpha / sqrt(rank) 而非 alpha / rank 缩放（rsLoRA），高秩时学习更稳",
+        ("use_rslora",),
+    )  # fmt: skip
     dropout: float = setting(
         0.0, "lora", "dropout on the adapter's input while training", "训练时适配器输入的 dropout",
         ("lora_dropout",), ge=0, lt=1,
@@ -401,6 +407,8 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     """One sentence for one of pydantic's errors, in the user's language."""
     name = str(error["loc"][0])
     place = sources.get(name, name)
+    if error["type"] == "extra_forbidden" and name in NOT_DONE:
+        return t("config.not_done", place=place, name=name, what=NOT_DONE[name])
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, names, n=1)
         return t("config.unknown", place=place, name=name) + (t("config.nearest", name=near[0]) if near else "")
@@ -414,6 +422,10 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     return t("config.value", place=place, value=error["input"], rule=rule)
 
 
+NOT_DONE = {  # settings of other trainers whose meaning is not to be guessed at
+    "dora": "DoRA", "use_dora": "DoRA", "load_in_4bit": "QLoRA", "load_in_8bit": "LLM.int8", "loftq_config": "LoftQ",
+    "modules_to_save": "modules_to_save", "neftune_noise_alpha": "NEFTune", "use_qlora": "QLoRA",
+}  # fmt: skip
 _LIMITS = (
     "greater_than",
     "greater_than_equal",

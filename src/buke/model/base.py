@@ -209,6 +209,7 @@ class Model:
             r=settings.rank,
             lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT only divides by it
             lora_dropout=settings.dropout,
+            use_rslora=settings.rslora,
             bias=settings.bias,
             target_modules=_targets(self.base, settings.targets),
             layers_to_transform=_layers(self.base, settings.layers),

@@ -11,6 +11,10 @@ TEXTS = {
         "设置文件由 rank = 16 这样的行组成；运行文件夹里的 run.toml 就是例子",
     ),
     "unknown": ("{place}: there is no setting called {name}", "{place}：没有名为 {name} 的设置"),
+    "not_done": (
+        "{place}: {name} is not available: buke does not do {what}; take the line out",
+        "{place}：不支持 {name}（{what}）；请删去这一行",
+    ),
     "nearest": ("; did you mean {name}?", "；是不是 {name}？"),
     "value": ("{place}: {value!r} is not valid: {rule}", "{place}：{value!r} 不合要求：{rule}"),
     "greater_than": ("it has to be greater than {gt}", "必须大于 {gt}"),
