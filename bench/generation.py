@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from step import spread  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from buke import hub, prompt  # noqa: E402
@@ -80,15 +80,6 @@ def contenders(folder: Path, tokens: int, adapter: bool) -> dict[str, Callable[[
         return sum(batched([text]) for text in group)
 
     return {"ours": mine, "transformers one by one": one_by_one, "transformers batched": batched}
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, least and most."""
-    return {
-        "median": round(statistics.median(values), 2),
-        "least": round(min(values), 2),
-        "most": round(max(values), 2),
-    }
 
 
 def main() -> None:

@@ -131,9 +131,9 @@ def measure(contenders: dict[str, Contender], rounds: int, work: list[float]) ->
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     """The figures that are quoted."""
     rates, bounds, memory = found["rates"], found["bounds"], found["memory"]
-    told: dict[str, Any] = {"bound": _spread(bounds)}
+    told: dict[str, Any] = {"bound": spread(bounds)}
     for name, own in rates.items():
-        told[name] = _spread(own) | {"peak_gb": round(memory[name]["peak_gb"], 2)}
+        told[name] = spread(own) | {"peak_gb": round(memory[name]["peak_gb"], 2)}
         told[name]["share_of_bound"] = round(statistics.median(a / b for a, b in zip(own, bounds, strict=True)), 3)
     best = max(
         (name for name in rates if name.startswith("trl")), key=lambda n: statistics.median(rates[n]), default=""
@@ -142,13 +142,14 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
         ratios = [a / b for a, b in zip(rates["ours"], rates[best], strict=True)]
         told |= {
             "ratio_to_trl": round(statistics.median(ratios), 3),
-            "ratios_to_trl": _spread(ratios),
+            "ratios_to_trl": spread(ratios),
             "trl_best": best,
         }
     return told | {"share_of_bound": told["ours"]["share_of_bound"], "peak_gb": told["ours"]["peak_gb"]}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most."""
     return {
         "median": round(statistics.median(values), 3),
         "least": round(min(values), 3),

@@ -301,6 +301,16 @@ def test_a_row_that_was_overwritten_is_not_gone_back_through() -> None:
 
 
 @pytest.mark.parametrize("keep", ["all", "half", "byte", "input"])
+def test_what_waits_goes_with_the_backward_pass(keep: str) -> None:
+    layer, place, x = drawn_layer(), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
+    y = decoder_layer(x, layer, 0, place)
+    node: Any = y.grad_fn
+    assert (node.saved_tensors[0] is None) == (keep in ("half", "byte"))  # not beside what is kept in fewer bits
+    y.sum().backward()
+    assert node.work is None  # though y lives on
+
+
+@pytest.mark.parametrize("keep", ["all", "half", "byte", "input"])
 def test_a_layer_leaves_what_it_is_given_as_it_is(keep: str) -> None:
     layer, place, x = drawn_layer(bias=True), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
     given = [x, layer.norm1_D, layer.norm2_D, place.cos_TE, *layer.adapters, *(one.weight_OI for one in layer.linears)]

@@ -72,11 +72,9 @@ class Work:
             self.packed[name] = Packed(self.place.arena, name, like_TI, self.bits[name], self.number)
         self.packed[name].write(x_PI, rows)
 
-    def bring(self, name: str, x_PI: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Rows of what was put away, in a shared buffer; ``x_PI`` itself where nothing was."""
-        if name not in self.packed:
-            return x_PI
-        return self.packed[name].read(self.take(name, *x_PI.shape), rows)
+    def bring(self, name: str, x_TI: Tensor) -> Tensor:
+        """What was put away, in a shared buffer; ``x_TI`` itself, which is of its shape, where nothing was."""
+        return self.packed[name].read(self.take(name, *x_TI.shape)) if name in self.packed else x_TI
 
     # the layer
 
