@@ -11,6 +11,7 @@ import typer
 
 import buke
 from buke.cli.flags import Common, flags_of, settings_from, with_settings
+from buke.config import meaning
 from buke.words import Refusal, t
 
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
@@ -30,13 +31,15 @@ def app(common: Common) -> typer.Typer:
     made.command("demo", help=t("cli.demo"))(_demo(common))
     made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
     made.command("get", help=t("hub.get"))(_get(common))
-    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
+    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data", "from_run")))
     made.command("compare", help=t("cli.compare"))(
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
     )
     made.command("report", help=t("cli.report"))(_report(common))
     made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), NOT_FOR_SHOW))
     made.command("runs", help=t("cli.runs"))(_runs(common))
+    made.command("verify", help=t("cli.verify"))(_verify(common))
+    made.command("doctor", help=t("doctor.doctor"))(_doctor(common))
     return made
 
 
@@ -109,13 +112,22 @@ def _train(common: Common) -> Any:
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        again: Annotated[str, typer.Option("--again", metavar="RUN", help=t("cli.again"))] = "",
+        from_run: Annotated[
+            str | None, typer.Option("--from", "--from-run", metavar="RUN", help=meaning("from_run"))
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli import road
 
-        if resume and (data or config or any(value is not None for value in given.values())):
-            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
+        given["from_run"] = from_run
+        said = {name for name, value in given.items() if value is not None}
+        if (resume and again) or ((resume or again) and (data or config or said - ({"name"} if again else set()))):
+            flag, run = ("--again", again) if again else ("--resume", resume)
+            raise Refusal(t("cli.resume_alone", flag=flag), t("cli.resume_alone_hint", flag=flag, run=run))
+        if again:
+            raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
         road.train(common.runs, settings, resume, as_json)
 
@@ -181,6 +193,30 @@ def _runs(common: Common) -> Any:
                 print(refusal.message, file=sys.stderr)
 
     return runs
+
+
+def _verify(common: Common) -> Any:
+    def verify(
+        run: Annotated[str, typer.Argument(help=t("cli.run"))],
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.verify import verify_run
+
+        raise typer.Exit(verify_run(common.runs, run, as_json))
+
+    return verify
+
+
+def _doctor(common: Common) -> Any:
+    def doctor(
+        hubs: Annotated[bool, typer.Option("--hubs", help=t("doctor.hubs"))] = False,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.doctor import examine
+
+        raise typer.Exit(examine(common.runs, hubs, as_json))
+
+    return doctor
 
 
 def _run_line(folder: Path, as_json: bool) -> str:

@@ -214,7 +214,7 @@ def file_of(folder: Path, tensor: str) -> Path:
 
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model folder that decides what it computes, by name."""
-    return {path.name: sha256_of(path) for path in sorted(folder.glob("*")) if path.suffix in DECISIVE}
+    return {path.name: sha256_of(path) for path in sorted(folder.glob("[!.]*")) if path.suffix in DECISIVE}
 
 
 def changed(folder: Path, base: dict[str, Any], started: str = "") -> list[str]:
@@ -232,7 +232,7 @@ def changed(folder: Path, base: dict[str, Any], started: str = "") -> list[str]:
         except OSError:
             return False
 
-    there = {path.name for path in folder.glob("*") if path.suffix in DECISIVE}
+    there = {path.name for path in folder.glob("[!.]*") if path.suffix in DECISIVE}
     return sorted((there ^ set(known)) | {name for name in known if not same(name)})
 
 

@@ -287,7 +287,7 @@ def load(folder: Path, settings: Settings) -> Model:
     precision = choose_precision(settings, device)
     streamed = device.type == "cpu" and _is_streamed(folder, settings)
     try:
-        base, told = AutoModelForCausalLM.from_pretrained(
+        made: Any = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
             local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
@@ -295,6 +295,7 @@ def load(folder: Path, settings: Settings) -> Model:
         raise Refusal(
             t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
         ) from None
+    base, told = made
     if absent := sorted(told["missing_keys"]):  # transformers would draw them at random
         raise Refusal(t("model.absent", folder=folder, tensor=absent[0], count=len(absent)), t("model.not_loaded_hint"))
     base.requires_grad_(False)
