@@ -2,9 +2,10 @@
 
     python bench/soak.py [--minutes 120] [--json]
 
-A tiny model with random weights is trained, interrupted, taken up, asked, reported and verified, over and over. Resident
-memory and open file handles are taken after each round; the slope is that of a least-squares line through the second half
-of the rounds, when caches have filled. Exit code 1 where more than a megabyte, or a handle, is added in ten rounds.
+A tiny model with random weights is trained, interrupted, taken up, asked, reported and verified, over and over.
+Resident memory and open file handles are taken after each round; the slope is that of a least-squares line through the
+second half of the rounds, when caches have filled. Exit code 1 where more than a megabyte, or a handle, is added in ten
+rounds.
 """
 
 from __future__ import annotations
@@ -27,11 +28,10 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from tiny import tiny_folder, write_lessons  # noqa: E402
-
 from buke.cli import run  # noqa: E402
 from buke.config import make  # noqa: E402
 from buke.train import job as jobs  # noqa: E402
+from tiny import tiny_folder, write_lessons  # noqa: E402
 
 ROUNDS = 10  # over which the growth is told and judged
 FEW = 8  # rounds below which no slope is told

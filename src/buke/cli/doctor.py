@@ -355,11 +355,12 @@ def hub_check(name: str) -> Check:
 # what is shown
 
 LABELLED = ("libraries", "precision", "card_memory", "memory", "runs", "cache", "embedded")
+SPELT = {"python": "Python", "torch": "PyTorch"}
 
 
 def label(check: Check) -> str:
     """What a check is called for people."""
-    return t(f"doctor.{check.name}") if check.name in LABELLED else check.name.replace("torch", "PyTorch")
+    return t(f"doctor.{check.name}") if check.name in LABELLED else SPELT.get(check.name, check.name)
 
 
 def show(checks: list[Check]) -> None:
@@ -369,7 +370,8 @@ def show(checks: list[Check]) -> None:
     if not console.is_terminal:
         for check in checks:
             print(
-                f"{words[check.state]}  {check.name}: {check.text}" + (f"  ->  {check.repair}" if check.repair else "")
+                f"{words[check.state]}  {label(check)}: {check.text}"
+                + (f"  ->  {check.repair}" if check.repair else "")
             )
         return
     table = Table.grid(padding=(0, 2))

@@ -195,10 +195,15 @@ def header_of(path: Path) -> dict[str, Any]:
 
 
 def _fits(entry: dict[str, Any]) -> bool:
-    """Whether a tensor has as many bytes as its format and shape need; of a format unknown here nobody can say."""
-    begin, end = (int(place) for place in entry["data_offsets"])
+    """Whether a tensor has as many bytes as its format and shape need; of a format unknown here nobody can say.
+
+    Raises ValueError, TypeError or KeyError where its entry has not the form.
+    """
+    (begin, end), shape = entry["data_offsets"], entry["shape"]
+    if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+        raise ValueError("no number")
     width = {**FLOATS, **OTHERS}.get(str(entry["dtype"]))
-    return 0 <= begin <= end and (width is None or end - begin == width * math.prod(entry["shape"]))
+    return begin <= end and (width is None or end - begin == width * math.prod(shape))
 
 
 def file_of(folder: Path, tensor: str) -> Path:
