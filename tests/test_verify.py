@@ -229,8 +229,10 @@ def new_lessons(first: Path, path: Path) -> Path:
 
 def test_a_run_goes_on_from_another_and_shows_what_it_forgets(first: Path, place: Path, capsys: Capture) -> None:
     data, runs = new_lessons(first, place / "new.jsonl"), place / "runs"
+    apart = place / "apart.jsonl"
+    apart.write_text("\n".join(write_lessons(apart, 99).read_text().splitlines()[90:]) + "\n", encoding="utf-8")
     line = ["train", str(data), "--from", "a", "--name", "b", "--runs", str(runs), "--epochs", "2", "--lang", "en"]
-    assert run([*line, "--questions", "0", "--learning-rate", "0.02"]) == 0
+    assert run([*line, "--held-out-file", str(apart), "--questions", "0", "--learning-rate", "0.02"]) == 0
     out, err = capsys.readouterr()
     scored = runfolder.read_lines(runs / "b" / "eval.jsonl")
     before = runfolder.read_lines(runs / "a" / "eval.jsonl")
@@ -254,6 +256,19 @@ def test_a_run_goes_on_from_another_and_shows_what_it_forgets(first: Path, place
     assert verified(place, capsys, "b") == (0, {})
     shutil.rmtree(runs / "a")
     assert next(iter(verified(place, capsys, "b")[1].values()))["state"] == "missing"
+
+
+def test_only_the_earlier_held_out_part_is_scored_where_nothing_else_is_held_out(first: Path, place: Path) -> None:
+    data, runs = new_lessons(first, place / "new.jsonl"), place / "runs"
+    line = ["train", str(data), "--from", "a", "--name", "b", "--runs", str(runs), "--epochs", "2", "--held-out", "0"]
+    line += ["--questions", "0", "--lang", "en"]
+    assert run([*line, "--patience", "1"]) == 0
+    scored = runfolder.read_lines(runs / "b" / "eval.jsonl")
+    assert len(scored) > 3
+    assert all(each["loss_sum"] is None and not each["best"] and each["earlier_loss_sum"] for each in scored)
+    result = runfolder.read_json(runs / "b" / "manifest.json")["result"]
+    assert result["best_step"] == result["steps"] == result["of"]  # the last adapter is kept, and nothing stops early
+    assert "held out by the earlier run" in (runs / "b" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_broken_off_run_that_went_on_from_another_is_taken_up(first: Path, place: Path) -> None:
