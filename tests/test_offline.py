@@ -21,8 +21,11 @@ import os, socket, sys
 
 LOG = os.open(os.environ["WATCH_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-PLACES = {"os.mkdir": (0,), "os.rename": (0, 1), "os.remove": (0,), "os.rmdir": (0,), "os.link": (1,),
-          "os.symlink": (1,), "os.truncate": (0,), "os.chmod": (0,), "os.utime": (0,), "shutil.copyfile": (1,)}
+PLACES = {  # event: which arguments are paths, and which tell the folders they start from
+    "os.mkdir": ((0, 2),), "os.rename": ((0, 2), (1, 3)), "os.remove": ((0, 1),), "os.rmdir": ((0, 1),),
+    "os.link": ((1, 3),), "os.symlink": ((1, 2),), "os.truncate": ((0, None),), "os.chmod": ((0, 2),),
+    "os.utime": ((0, 3),), "shutil.copyfile": ((1, None),),
+}
 
 
 def tell(kind, what):
@@ -35,9 +38,11 @@ def watch(event, given):
         if isinstance(path, (str, bytes)) and (flags & WRITING or set(mode or "") & set("wax+")):
             tell("write", os.path.abspath(os.fsdecode(path)))
     elif event in PLACES:
-        for place in PLACES[event]:
+        for place, folder in PLACES[event]:
             if isinstance(given[place], (str, bytes)) or hasattr(given[place], "__fspath__"):
-                tell("write", os.path.abspath(os.fsdecode(given[place])))
+                handle = -1 if folder is None else given[folder]
+                start = os.readlink(f"/proc/self/fd/{handle}") if handle not in (-1, None) else os.getcwd()
+                tell("write", os.path.abspath(os.path.join(start, os.fsdecode(given[place]))))
     elif event.startswith("socket.") and event not in ("socket.gethostname",):
         family = given[1] if event == "socket.__new__" else None
         if family != socket.AF_UNIX:
@@ -99,6 +104,9 @@ def outside(folder: Path) -> list[str]:
     return sorted(path for path in logged(folder, "write") if not path.startswith((*mine, "/dev/", "/proc/")))
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the watch asks /proc where a handle's folder is")
+
+
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int], str]:
     """(the folder, exit codes, what was said) of every command, one after the other in one process."""
@@ -110,6 +118,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, in
     return folder, json.loads(ran.stderr.splitlines()[-1]), ran.stderr
 
 
+@linux
 @pytest.mark.slow
 def test_every_command_does_its_work_without_a_socket(walked: tuple[Path, dict[str, int], str]) -> None:
     folder, codes, said = walked
@@ -118,6 +127,7 @@ def test_every_command_does_its_work_without_a_socket(walked: tuple[Path, dict[s
     assert logged(folder, "socket") == set()
 
 
+@linux
 @pytest.mark.slow
 def test_nothing_is_written_but_runs_and_cache(walked: tuple[Path, dict[str, int], str]) -> None:
     """Python's hook sees what Python opens; what libraries write by themselves would lie in one of these folders."""

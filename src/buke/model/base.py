@@ -18,10 +18,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from buke.hub.cache import cache_folder
+
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# torch makes the folder of a compiler that is not used, by default among the system's temporary files
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 import psutil
 import torch
