@@ -205,7 +205,7 @@ def test_pickle_is_refused_but_may_lie_beside(model: Path) -> None:
     found = refusal(model)
     assert "pickle" in found.message
     assert "safetensors" in found.hint
-    assert not found.details
+    assert found.details == ("pytorch_model.bin",)
 
 
 def test_adapter_is_not_a_base(model: Path) -> None:

@@ -90,11 +90,11 @@ def walk(job: Job, view: View) -> dict[str, Any]:
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
     job.finish()
     result["manifest"] = job.notes["result"]
+    report.write_curve(job.run)
+    report.write_report(job.run)
     if of := job.notes.get("again"):
         where = manifest.parting(Path(of), job.run)
         result["again"] = {"run": of, "same": not where, "where": where}
-    report.write_curve(job.run)
-    report.write_report(job.run)
     return result
 
 

@@ -73,8 +73,8 @@ def _refuse_other_kinds(path: Path) -> None:
     if any(name.endswith((".safetensors", INDEX)) for name in names):
         return
     for kind, endings in (("gguf", ".gguf"), ("pickle", (".bin", ".pt", ".pth", ".ckpt"))):
-        if any(name.endswith(endings) for name in names):
-            raise Refusal(t(f"hub.{kind}", path=path), t(f"hub.{kind}_hint"))
+        if found := sorted(name for name in names if name.endswith(endings)):
+            raise Refusal(t(f"hub.{kind}", path=path), t(f"hub.{kind}_hint"), tuple(found[:8]))
 
 
 def _object(path: Path, name: str) -> tuple[dict[str, Any], list[str]]:
@@ -247,8 +247,8 @@ def check_adapter(folder: Path, base: Path) -> dict[str, Any]:
     Raises Refusal naming the file that is missing, damaged, or of another base.
     """
     weights = folder / ADAPTER_WEIGHTS
-    if not weights.exists() and any(folder.glob("adapter_model.*")):
-        raise Refusal(t("hub.pickle", path=folder), t("hub.pickle_hint"))
+    if not weights.exists() and (found := sorted(path.name for path in folder.glob("adapter_model.*"))):
+        raise Refusal(t("hub.pickle", path=folder), t("hub.pickle_hint"), tuple(found))
     config, problems = _object(folder, ADAPTER_CONFIG)
     try:
         header_of(weights)

@@ -26,7 +26,7 @@ from buke.pack import step_count
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.train import manifest
-from buke.train.earlier import earlier_of, taken_over, without_held_out
+from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
 from buke.train.lessons import LENGTH, lessons_of, read_all
 from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
@@ -143,13 +143,7 @@ def prepare(
     lessons = lessons_of(found, spoken, reads)
     lessons = without_held_out(lessons, earlier) if earlier else lessons
     settings, reasons = _pace(settings, reasons, len(lessons.train))
-    say(t("train.loading", model=settings.model))
-    model = load_model(folder, settings)
-    model.add_adapter(settings)
-    if earlier:
-        model.load_adapter(earlier.adapter)
-    if model.fast is None:
-        say(t("train.plain_road", name=type(model.base).__name__))
+    model = _model(folder, settings, earlier, say)
     settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
     notes = _manifest(settings, lessons.files, model, spoken) | (more or {})
     if earlier:
@@ -164,6 +158,18 @@ def prepare(
     loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
     loop.earlier = [spoken.scored(record) for record in earlier.records] if earlier else []
     return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
+
+
+def _model(folder: Path, settings: Settings, earlier: Earlier | None, say: Say) -> Model:
+    """The base model with a new adapter, or with that of the run to go on from."""
+    say(t("train.loading", model=settings.model))
+    model = load_model(folder, settings)
+    model.add_adapter(settings)
+    if earlier:
+        model.load_adapter(earlier.adapter)
+    if model.fast is None:
+        say(t("train.plain_road", name=type(model.base).__name__))
+    return model
 
 
 def _anchored(settings: Settings) -> Settings:

@@ -146,7 +146,8 @@ class Loop:
         known = self.base_losses if p.step == 0 and len(self.base_losses) == len(self.held_out) else []
         sums = known or held_out_losses(self.model, self.held_out, self.row_tokens)
         total, tokens = _finite_sum(sums)
-        earlier_total, earlier_tokens = _finite_sum(held_out_losses(self.model, self.earlier, self.row_tokens))
+        earlier = held_out_losses(self.model, self.earlier, self.row_tokens) if self.earlier else []
+        earlier_total, earlier_tokens = _finite_sum(earlier)
         p.scored = p.step
         loss = None if total is None else total / max(tokens, 1)
         best = loss is not None and (p.best_loss is None or loss < p.best_loss)

@@ -216,6 +216,8 @@ def _checkpoints(run: Path) -> Iterator[Part]:
 def parting(old: Path, new: Path) -> str:
     """Where two trained runs first part, in words; "" where their adapters agree byte for byte."""
     adapters = [run / runfolder.ADAPTER / WEIGHTS for run in (old, new)]
+    if not adapters[0].is_file():
+        return t("train.parting_gone", run=old)
     if sha256_of(adapters[0]) == sha256_of(adapters[1]):
         return ""
     return _parting_steps(old, new, runfolder.STEPS) or _parting_steps(old, new, runfolder.EVAL) or _tensors(*adapters)

@@ -94,6 +94,7 @@ TEXTS = {
         "运行尚未完成，还没有记下文件的哈希",
     ),
     "again_part": ("Not as it was then: {part}: {state}: {what}", "与当时不同：{part}：{state}：{what}"),
+    "parting_gone": ("at the beginning: {run} has no adapter any more", "一开始：{run} 的适配器已不存在"),
     "parting_length": ("in {file}, step {step}: only one of the two has it", "{file} 第 {step} 步：只有其中一次有"),
     "parting_step": (
         "in {file}, step {step}: {key} was {was} and is {now}",
