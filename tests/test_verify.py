@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from buke.cli import run
 from buke.train import manifest
 from tiny import tiny_folder, write_lessons
 
+ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "adapter_model.safetensors"
 SMALL = ["--epochs", "2", "--questions", "0", "--rank", "4", "--learning-rate", "0.01", "--lang", "en"]
 Capture = pytest.CaptureFixture[str]
@@ -76,6 +80,14 @@ def test_nothing_has_changed_and_every_part_has_its_line(place: Path, capsys: Ca
         assert part in named
     assert run(["verify", "a", "--runs", str(place / "runs"), "--lang", "zh"]) == 0
     assert "一切如旧。" in capsys.readouterr().out
+
+
+def test_a_run_is_verified_without_torch(place: Path) -> None:
+    code = "import sys; from buke.cli import run; code = run(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
+    line = [sys.executable, "-c", code, "verify", "a", "--runs", str(place / "runs")]
+    settings = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    ran = subprocess.run(line, env=settings, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_each_file_of_the_run_that_changed_or_went_is_named(place: Path, capsys: Capture) -> None:

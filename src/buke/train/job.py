@@ -208,7 +208,11 @@ def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
     for part in manifest.ingredients(run, notes):
         if part.state != manifest.SAME:
             say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
-    return prepare(settings, reasons, runs, say, more={"again": str(run.resolve())})
+    job = prepare(settings, reasons, runs, say, more={"again": str(run.resolve())})
+    if (was := notes.get("threads")) != (now := job.notes["threads"]):
+        changed, what = t("train.state_changed"), f"{was} → {now}"
+        say(t("train.again_part", part=t("train.part_threads"), state=changed, what=what))
+    return job
 
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
@@ -320,6 +324,7 @@ def _manifest(settings: Settings, files: list[FileInfo], model: Model, spoken: P
         "code": manifest.code(),
         "packages": manifest.packages(),
         "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
+        "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,
         "settings": settings.model_dump(),
         "model": {

@@ -81,6 +81,7 @@ TEXTS = {
     "part_code": ("code of buke", "buke 的代码"),
     "part_packages": ("libraries", "程序库"),
     "part_machine": ("machine", "机器"),
+    "part_threads": ("threads", "线程数"),
     "part_settings": ("settings", "设置"),
     "part_from": ("the earlier run's adapter", "起点的适配器"),
     "part_file": ("file of the run", "运行的文件"),
