@@ -32,6 +32,7 @@ from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
 
 ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
+LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
 Say = Callable[[str], None]
 
@@ -91,6 +92,7 @@ class Job:
     def _keep(self) -> None:
         if self.loop.ranks.index:
             return
+        self.model.lower = None  # its room on the disk is free again
         adapter = self.run / runfolder.ADAPTER
         part = adapter.with_name(f".{adapter.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -145,6 +147,7 @@ def prepare(
     settings, reasons = _pace(settings, reasons, len(lessons.train))
     model = _model(folder, settings, earlier, say)
     settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
+    settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
     notes = _manifest(settings, lessons.files, model, spoken) | (more or {})
     if earlier:
         notes["from"] = earlier.notes()
@@ -155,6 +158,8 @@ def prepare(
     else:
         notes, resumed = _same(run, notes), True
     chars = sum(len(record.thought) + len(record.answer) for record in lessons.records)
+    if settings.lower_cache:
+        model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
     loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
     loop.earlier = [spoken.scored(record) for record in earlier.records] if earlier else []
     return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
@@ -279,6 +284,21 @@ def _activations(
     found = {"activations": kind, "recompute": again}
     told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
     return settings.model_copy(update=found), reasons | told
+
+
+def _lower_cache(
+    settings: Settings, reasons: dict[str, str], model: Model, lessons: Lessons, runs: Path
+) -> tuple[Settings, dict[str, str]]:
+    """Whether what the lower layers make of records is kept, where the user left it open."""
+    size = model.lower_bytes(sum(map(len, [*lessons.train, *lessons.held_out])))
+    if settings.lower_cache and not size:
+        raise Refusal(t("train.no_lower"), t("train.no_lower_hint"))
+    if settings.lower_cache is not None:
+        return settings, reasons
+    free = runfolder.free_bytes(runs)
+    keep = 0 < size <= LOWER_SHARE * free and settings.epochs > 1
+    why = t("train.why_lower", size=hub.amount(size), free=hub.amount(free)) if size else t("train.why_no_lower")
+    return settings.model_copy(update={"lower_cache": keep}), reasons | {"lower_cache": why}
 
 
 def _data(lessons: Lessons, spoken: Prompt) -> dict[str, Any]:
