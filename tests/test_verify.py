@@ -324,6 +324,12 @@ def test_what_has_to_be_as_in_the_earlier_run_is_refused_by_name(first: Path, pl
     assert "model.safetensors" in err
     assert str(first / "base") in err
     assert run(["train", data, "--from", "nobody", "--runs", runs]) == 2
+    held_out = place / "runs" / "a" / "held-out.jsonl"
+    text = held_out.read_text(encoding="utf-8")
+    held_out.write_text(text + '{"question": 1}\n', encoding="utf-8")
+    assert run(line) == 2
+    assert "held-out.jsonl: the file is damaged" in capsys.readouterr().err
+    held_out.write_text(text, encoding="utf-8")
     shutil.rmtree(place / "runs" / "a" / "adapter")
     assert run(line) == 2
     assert "the run has no adapter yet" in capsys.readouterr().err

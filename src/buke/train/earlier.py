@@ -48,7 +48,12 @@ def earlier_of(settings: Settings, runs: Path) -> Earlier | None:
     manifest_of(run)
     if not (run / runfolder.ADAPTER / WEIGHTS).is_file():
         raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
-    return Earlier(run, [Record.read(line) for line in runfolder.read_lines(run / runfolder.HELD_OUT)])
+    lines = runfolder.read_lines(run / runfolder.HELD_OUT)
+    try:
+        return Earlier(run, [Record.read(line) for line in lines])
+    except TypeError as error:  # a line that is no record
+        place = run / runfolder.HELD_OUT
+        raise Refusal(t("runfolder.damaged", place=place, why=error), t("runfolder.damaged_hint")) from None
 
 
 def taken_over(settings: Settings, reasons: dict[str, str], earlier: Earlier) -> tuple[Settings, dict[str, str]]:
