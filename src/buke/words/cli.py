@@ -113,7 +113,7 @@ TEXTS = {
     "bad_lang": ("{value!r} is no language of buke", "{value!r} 不是 buke 的界面语言"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
     "resume_alone": (
-        "{flag} takes the settings of the run, and no data and no other settings",
+        "{flag} goes by the settings of the run; it takes no data and no other settings",
         "{flag} 沿用该运行的设置，不接受数据或其他设置",
     ),
     "resume_alone_hint": (
