@@ -203,7 +203,7 @@ class Settings(BaseModel):
         "buke：我们的默认值；tutorial：教程的设置、文本格式与全序列损失，作为对照基线",
     )  # fmt: skip
     batch: int = setting(
-        8, "training", "records in a micro-batch", "每个微批的记录数",
+        4, "training", "records in a micro-batch", "每个微批的记录数",
         ("per_device_train_batch_size", "batch_size"), ge=1,
     )  # fmt: skip
     accumulation: int = setting(
