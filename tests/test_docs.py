@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from buke.cli import flags
+from buke.cli.common import common
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = ["README.md", "README.zh-CN.md"]
@@ -55,7 +55,7 @@ def arguments_of(line: str) -> list[str] | None:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as buke does, without running it. Raises what the command line raises."""
-    rest, _ = flags.common(arguments)
+    rest, _ = common(arguments)
     top: Any = maker().command_tree()
     if not rest or rest in (["--version"], ["--help"]):
         return
