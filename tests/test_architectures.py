@@ -203,6 +203,12 @@ def test_a_run_says_that_it_takes_the_plain_road_and_learns(
     assert losses[-1] < losses[0] - 0.2
 
 
+def test_layers_that_are_not_told_where_records_begin_are_refused_by_name(tmp_path: Path) -> None:
+    words.set_language("en")
+    with pytest.raises(Refusal, match=r"StableLmForCausalLM: .*its layers are not told where a record"):
+        load(tiny_folder(tmp_path / "stablelm", kind="stablelm"), settings())
+
+
 def test_an_architecture_without_linear_layers_is_refused_by_name(tmp_path: Path) -> None:
     model = load(tiny_folder(tmp_path / "gpt2", kind="gpt2"), settings())
     with pytest.raises(Refusal, match="GPT2LMHeadModel: this architecture has no linear layer"):

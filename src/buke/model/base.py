@@ -59,7 +59,8 @@ def attend(
     if (starts := given.get("starts")) is not None:
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
-        assert attention_mask is not None
+        if attention_mask is None:  # a layer that does not pass on what it is called with
+            raise ValueError(t("model.no_starts"))
         out = cached_attention(query, key, value, attention_mask, scale, window)
     return out.transpose(1, 2), None
 
@@ -337,7 +338,7 @@ def _prove_attention(model: Model) -> None:
             if (fast := fast_of(model.base)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
     whole = torch.cat(wanted).float()
     far = max(float((got - whole).abs().max() / whole.abs().max().clamp(min=1e-6)) for got in roads)

@@ -32,6 +32,10 @@ TEXTS = {
         "Qwen2, Qwen3, Llama and models built like them are",
         "支持 Qwen2、Qwen3、Llama 及同类结构的模型",
     ),
+    "no_starts": (
+        "its layers are not told where a record of a packed row begins",
+        "它的层得不到打包行中各条记录的起点",
+    ),
     "logits_differ": (
         "its logits differ by {far} from those of packed records",
         "打包计算的 logits 与原模型相差 {far}",
