@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from buke.cli.commands import app
-from buke.cli.flags import Common
+from buke.cli.common import Common
 from buke.config import GROUPS, TUTORIAL, Settings, aliases_of, choices, group_of
 from buke.words import catalogue, language, set_language
 

@@ -10,34 +10,39 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli.flags import Common, flags_of, settings_from, with_settings
+from buke.cli.common import Common
 from buke.words import Refusal, t
 
+EVERYTHING = ("data", "model", "lora", "training", "comparison", "run")
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
 NOT_FOR_CHECK = ("data", "limit", "length", "overlong", "device", "precision")
 LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
-def app(common: Common) -> typer.Typer:
-    """The command ``buke``, its help in the language in force."""
+def app(common: Common, asked: str | None = None) -> typer.Typer:
+    """The command ``buke``, its help in the language in force.
+
+    asked: the only command whose options are needed; None for all. The settings are read for its sake alone, so that
+    the list of commands is there at once.
+    """
     made = typer.Typer(
         help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         pretty_exceptions_enable=False,
     )  # fmt: skip
     made.callback()(_top)
-    everything = ("data", "model", "lora", "training", "comparison", "run")
-    made.command("demo", help=t("cli.demo"))(_demo(common))
-    made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
-    made.command("get", help=t("hub.get"))(_get(common))
-    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
-    made.command("compare", help=t("cli.compare"))(
-        with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
-    )
-    made.command("report", help=t("cli.report"))(_report(common))
-    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), NOT_FOR_SHOW))
-    made.command("runs", help=t("cli.runs"))(_runs(common))
+    commands = {
+        "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
+        "show": _show, "runs": _runs,
+    }  # fmt: skip
+    for name, make in commands.items():
+        help_text = t("hub.get" if name == "get" else f"cli.{name}")
+        made.command(name, help=help_text)(make(common) if asked in (None, name) else _not_asked)
     return made
+
+
+def _not_asked() -> None:
+    """Stands in the list of commands for one whose options nobody needs."""
 
 
 def _version(asked: bool) -> None:
@@ -53,7 +58,7 @@ def _top(
         bool, typer.Option("--version", help="print the version / 打印版本", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """``--runs`` and ``--lang`` stand here for the help; ``flags.common`` has taken them already."""
+    """``--runs`` and ``--lang`` stand here for the help; ``common`` has taken them already."""
 
 
 def _demo(common: Common) -> Any:
@@ -72,6 +77,8 @@ def _demo(common: Common) -> Any:
 
 
 def _check(common: Common) -> Any:
+    from buke.cli.flags import flags_of, settings_from, with_settings
+
     def check(
         data: Annotated[list[str], typer.Argument(help=t("cli.data_or_stdin"))],
         quick: Annotated[bool, typer.Option("--quick", help=t("cli.check_quick"))] = False,
@@ -87,7 +94,7 @@ def _check(common: Common) -> Any:
         said = flags_of(settings, (name for name, place in places.items() if place.startswith("--")))
         raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick, tuple(said))))
 
-    return check
+    return with_settings(check, ("data", "model"), NOT_FOR_CHECK)
 
 
 def _get(common: Common) -> Any:
@@ -105,6 +112,8 @@ def _get(common: Common) -> Any:
 
 
 def _train(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
     def train(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
@@ -119,10 +128,12 @@ def _train(common: Common) -> Any:
         settings = None if resume else settings_from(given, {"data": data}, config)
         road.train(common.runs, settings, resume, as_json)
 
-    return train
+    return with_settings(train, EVERYTHING, ("data",))
 
 
 def _compare(common: Common) -> Any:
+    from buke.cli.flags import with_settings
+
     def compare(
         run: Annotated[str, typer.Argument(help=t("cli.run"))],
         questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0, show_default=False)] = 0,
@@ -134,7 +145,7 @@ def _compare(common: Common) -> Any:
         changes = {name: value for name, value in given.items() if value is not None}
         road.compare_again(common.runs, run, questions, changes, as_json)
 
-    return compare
+    return with_settings(compare, ("comparison",), ("questions",), defaults=False)
 
 
 def _report(common: Common) -> Any:
@@ -151,6 +162,8 @@ def _report(common: Common) -> Any:
 
 
 def _show(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
     def show(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"))],
         recipe: Annotated[str, typer.Option(help=t("cli.show_recipe"))] = "buke",
@@ -162,7 +175,7 @@ def _show(common: Common) -> Any:
         settings, _ = settings_from(given | {"recipe": recipe}, {"data": data})
         show_records(settings, as_json)
 
-    return show
+    return with_settings(show, ("data", "model"), NOT_FOR_SHOW)
 
 
 def _runs(common: Common) -> Any:

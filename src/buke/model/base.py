@@ -60,7 +60,8 @@ def attend(
     if (starts := given.get("starts")) is not None:
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
-        assert attention_mask is not None
+        if attention_mask is None:  # a layer that does not pass on what it is called with
+            raise ValueError(t("model.no_starts"))
         out = cached_attention(query, key, value, attention_mask, scale, window)
     return out.transpose(1, 2), None
 
@@ -109,6 +110,12 @@ class Model:
         weight: Tensor = self.base.get_output_embeddings().weight
         return weight
 
+    @property
+    def head_bias(self) -> Tensor | None:
+        """The head's bias, (V), where it has one, as Phi's has."""
+        bias: Tensor | None = self.base.get_output_embeddings().bias
+        return bias
+
     def logits(self, hidden_BD: Tensor) -> Tensor:
         """Logits of hidden states, float32: (B, D) -> (B, V)."""
         return self.base.get_output_embeddings()(hidden_BD).float()  # type: ignore[no-any-return]
@@ -151,9 +158,8 @@ class Model:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
         hidden_ND = self.hidden(ids, row.starts, self._below(row))[self._index([place - 1 for place in places])]
-        return linear_cross_entropy(
-            hidden_ND, self.head, self._index([ids[place] for place in places]), self.arena
-        ), len(places)
+        targets_N = self._index([ids[place] for place in places])
+        return linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias), len(places)
 
     def loss_sums(self, row: Row) -> list[tuple[float, int]]:
         """``loss_sum`` of each example of a row by itself, for scoring."""
@@ -163,7 +169,8 @@ class Model:
         for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
             hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
-            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]), self.arena)
+            targets_N = self._index([ids[place] for place in own])
+            loss = linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias)
             sums.append((float(loss), len(own)))
         return sums
 
@@ -357,7 +364,7 @@ def _prove_attention(model: Model) -> None:
             if (fast := fast_of(model.base)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
     whole = torch.cat(wanted).float()
     far = max(float((got - whole).abs().max() / whole.abs().max().clamp(min=1e-6)) for got in roads)
@@ -393,7 +400,8 @@ def _layers(base: Any, asked: str) -> list[int] | None:
 
 def _targets(base: Any, asked: str) -> list[str]:
     """Last names of the layers that get an adapter."""
-    known = _linear_names(base)
+    if not (known := _linear_names(base)):
+        raise Refusal(t("model.no_linear", name=type(base).__name__), t("model.architecture_hint"))
     if asked == "all-linear":
         return sorted(known)
     names = [name.strip() for name in asked.split(",") if name.strip()]
