@@ -354,6 +354,12 @@ class Settings(BaseModel):
         "name of the run folder (default: from the data's name and the time)",
         "运行文件夹的名字（默认取数据名与时间）",
     )  # fmt: skip
+    from_run: str | None = setting(
+        None, "run",
+        "a finished run whose adapter is the start of this one (also --from): base, rank, alpha and targets are that "
+        "run's, and its held-out part is scored too",
+        "以一次已完成运行的适配器为起点（也可写 --from）：基座、秩、alpha、目标层都沿用它的，并同时给它的留出部分评分",
+    )  # fmt: skip
 
 
 TUTORIAL: dict[str, Any] = {

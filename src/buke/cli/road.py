@@ -18,6 +18,7 @@ from buke.config import Settings
 from buke.grade import Grader
 from buke.records import HeldOut, Judged, Step
 from buke.train import job as jobs
+from buke.train import manifest
 from buke.train.job import Job
 from buke.train.loop import Saved, Stopped
 from buke.words import t
@@ -60,12 +61,22 @@ def train(runs: Path, given: tuple[Settings, dict[str, str]] | None, resume: str
     print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
 
 
+def train_again(runs: Path, name: str, new: str | None, as_json: bool) -> int:
+    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
+    view = view_for()
+    job = jobs.again(runfolder.find(runs, name), new, runs, view.say)
+    view.log_every = job.settings.log_every
+    result = walk(job, view)
+    print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
+    return 0 if result["again"]["same"] else 1
+
+
 def walk(job: Job, view: View) -> dict[str, Any]:
     """Before, training, after, report; returns what was found, as ``--json`` prints it."""
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
     before = _before(job, judge, view)
-    if len(before) == len(job.held_out):  # the loop need not score the base again
+    if len(before) == len(job.held_out) and not job.settings.from_run:  # the loop need not score the base again
         known = [(j.held_out_loss_sum, j.held_out_tokens) for j in before]
         job.loop.base_losses = [(loss, count) for loss, count in known if loss is not None]
     began = time.monotonic()
@@ -81,6 +92,9 @@ def walk(job: Job, view: View) -> dict[str, Any]:
     result["manifest"] = job.notes["result"]
     report.write_curve(job.run)
     report.write_report(job.run)
+    if of := job.notes.get("again"):
+        where = manifest.parting(Path(of), job.run)
+        result["again"] = {"run": of, "same": not where, "where": where}
     return result
 
 
@@ -162,6 +176,7 @@ def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
             t("cli.loss", before=number(before["held_out_loss"]), after=number(after["held_out_loss"])),
         ]
     run = job.run
+    lines += [*_forgotten(run), *_agreed(result)]
     lines += [
         "",
         t("cli.see_report", file=run / runfolder.REPORT),
@@ -169,6 +184,24 @@ def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
         t("cli.see_adapter", folder=run / runfolder.ADAPTER),
     ]
     return "\n".join(lines)
+
+
+def _forgotten(run: Path) -> list[str]:
+    """What the held-out part of the earlier run says of a run that went on from it."""
+    scored = [line for line in runfolder.read_lines(run / runfolder.EVAL) if line.get("earlier_tokens")]
+    if not scored:
+        return []
+    kept = [line for line in scored if line["best"]][-1:] or scored[-1:]
+    ends = [line["earlier_loss_sum"] for line in (scored[0], kept[0])]
+    before, after = (None if end is None else end / scored[0]["earlier_tokens"] for end in ends)
+    return [t("cli.earlier_loss", before=number(before), after=number(after))]
+
+
+def _agreed(result: dict[str, Any]) -> list[str]:
+    """Whether a run that was repeated gave the same adapter."""
+    if not (told := result.get("again")):
+        return []
+    return [t("cli.again_same", run=told["run"]) if told["same"] else t("cli.again_other", **told)]
 
 
 def compare_again(runs: Path, name: str, questions: int, changes: dict[str, Any], as_json: bool) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
 import shutil
 import statistics
 import time
@@ -15,7 +12,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 import buke
@@ -29,7 +25,8 @@ from buke.model import load as load_model
 from buke.pack import step_count
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
-from buke.runfolder import sha256_of
+from buke.train import manifest
+from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
 from buke.train.lessons import LENGTH, lessons_of, read_all
 from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
@@ -37,7 +34,6 @@ from buke.words import Refusal, language, t
 ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
 LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
-HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
 
 
@@ -77,7 +73,7 @@ class Job:
 
     def adapter_notes(self) -> dict[str, Any]:
         """What stands beside the adapter: the base and the prompt it belongs to."""
-        return {"buke": buke.__version__, "base": self.notes["model"], "prompt": self.notes["prompt"]}
+        return {name: self.notes[name] for name in ("buke", "prompt", "started")} | {"base": self.notes["model"]}
 
     def _record(self, event: Event) -> None:
         if self.loop.ranks.index:
@@ -113,15 +109,21 @@ class Job:
     def finish(self) -> None:
         """Write the manifest for the last time: trained, and asked where it was to be asked."""
         self.notes["finished"] = _now()
+        self.notes["files"] = manifest.own_files(self.run)
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
 
-def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *, run: Path | None = None) -> Job:
+def prepare(
+    settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *, run: Path | None = None,
+    more: dict[str, Any] | None = None,
+) -> Job:  # fmt: skip
     """Everything up to the first step. Nothing is written before data, model and settings are known to hold.
 
-    run: an unfinished run to go on with; its folder holds the settings given here.
+    run: an unfinished run to go on with; its folder holds the settings given here. more: for the manifest.
     Raises Refusal for whatever the user has to mend.
     """
+    if earlier := earlier_of(settings, runs):
+        settings, reasons = taken_over(settings, reasons, earlier)
     needs(settings)
     if "-" in settings.data:
         raise Refusal(t("train.stdin"), t("train.stdin_hint"))
@@ -133,21 +135,22 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     if folder is None:  # what takes long or may fail: the user's own files are looked at before
         reads = read_all(settings)
         folder = hub.resolve(settings.model, say)
+    if earlier:
+        hub.check_adapter(earlier.adapter, folder)
     asked = settings
     settings, reasons = resolve(_anchored(settings), reasons, folder)
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     found = asked.model_copy(update={"length": settings.length})  # findings name the files as the user did
     lessons = lessons_of(found, spoken, reads)
+    lessons = without_held_out(lessons, earlier) if earlier else lessons
     settings, reasons = _pace(settings, reasons, len(lessons.train))
-    say(t("train.loading", model=settings.model))
-    model = load_model(folder, settings)
-    model.add_adapter(settings)
-    if model.fast is None:
-        say(t("train.plain_road", name=type(model.base).__name__))
+    model = _model(folder, settings, earlier, say)
     settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
     settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
-    notes = _manifest(settings, lessons.files, model, spoken)
+    notes = _manifest(settings, lessons.files, model, spoken) | (more or {})
+    if earlier:
+        notes["from"] = earlier.notes()
     if run is None:
         run = runfolder.create(runs, name)
         _write_start(run, settings, reasons, _data(lessons, spoken), notes, lessons.records)
@@ -158,7 +161,20 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     if settings.lower_cache:
         model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
     loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
+    loop.earlier = [spoken.scored(record) for record in earlier.records] if earlier else []
     return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
+
+
+def _model(folder: Path, settings: Settings, earlier: Earlier | None, say: Say) -> Model:
+    """The base model with a new adapter, or with that of the run to go on from."""
+    say(t("train.loading", model=settings.model))
+    model = load_model(folder, settings)
+    model.add_adapter(settings)
+    if earlier:
+        model.load_adapter(earlier.adapter)
+    if model.fast is None:
+        say(t("train.plain_road", name=type(model.base).__name__))
+    return model
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -181,6 +197,27 @@ def resume(run: Path, runs: Path, say: Say) -> Job:
     """An interrupted run, with the settings in its folder."""
     settings, reasons = make(read_toml(run / runfolder.RUN_TOML))
     return prepare(settings, reasons, runs, say, run=run)
+
+
+def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
+    """A new run with exactly the settings of a trained one, which is to be held against it.
+
+    Raises Refusal where that one has no adapter yet.
+    """
+    notes = manifest.manifest_of(run)
+    if "result" not in notes:
+        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
+    given = given | {"name": name or stamped(f"{run.name[:60]}-again")}
+    settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
+    for part in manifest.ingredients(run, notes):
+        if part.state != manifest.SAME:
+            say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
+    job = prepare(settings, reasons, runs, say, more={"again": str(run.resolve())})
+    if (was := notes.get("threads")) != (now := job.notes["threads"]):
+        changed, what = t("train.state_changed"), f"{was} → {now}"
+        say(t("train.again_part", part=t("train.part_threads"), state=changed, what=what))
+    return job
 
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
@@ -302,19 +339,21 @@ def _learns_to_end(example: Example, spoken: Prompt) -> bool:
 
 def _manifest(settings: Settings, files: list[FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
     folder = model.folder
-    names = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
     return {
         "buke": buke.__version__,
-        "packages": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
-        "machine": _machine(model),
+        "code": manifest.code(),
+        "packages": manifest.packages(),
+        "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
+        "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,
+        "settings": settings.model_dump(),
         "model": {
             "name": settings.model,
             "folder": str(folder.resolve()),
             "architecture": type(model.base).__name__,
             "parameters": model.parameters,
             "precision": model.precision,
-            "sha256": {path.name: sha256_of(path) for path in sorted(folder.glob("*")) if path.suffix in HASHED},
+            "sha256": hub.hashes(folder),
         },
         "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files],
         "prompt": {
@@ -333,17 +372,6 @@ def size(parameters: int) -> str:
     return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.1f}B"
 
 
-def _machine(model: Model) -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "device": device,
-    }
-
-
 def _write_start(
     run: Path,
     settings: Settings,
@@ -360,15 +388,14 @@ def _write_start(
 
 def _same(run: Path, notes: dict[str, Any]) -> dict[str, Any]:
     """The run's own manifest, where data, prompt and base are still those it was started with."""
-    old = runfolder.read_json(run / runfolder.MANIFEST)
-    if not isinstance(old, dict):
-        raise Refusal(t("train.no_manifest", run=run))
+    old = manifest.manifest_of(run)
     if old.get("finished"):
         raise Refusal(t("train.finished", run=run), t("train.finished_hint", run=run))
     pairs = {
         "data": ([d["sha256"] for d in old["data"]], [d["sha256"] for d in notes["data"]]),
         "prompt": (old["prompt"]["fingerprint"], notes["prompt"]["fingerprint"]),
         "model": (old["model"]["sha256"], notes["model"]["sha256"]),
+        "from": (old.get("from"), notes.get("from")),
     }
     if changed := [t(f"train.part_{part}") for part, (was, now) in pairs.items() if was != now]:
         raise Refusal(t("train.changed", run=run, what=", ".join(changed)), t("train.changed_hint"))

@@ -62,6 +62,7 @@ class Loop:
     best: dict[str, Tensor] = field(default_factory=dict)
     base_losses: list[tuple[float, int]] = field(default_factory=list)  # of the base on held_out, where known already
     best_losses: list[tuple[float, int]] = field(default_factory=list)  # of the best adapter on held_out
+    earlier: Sequence[Example] = ()  # held out by the run that this one goes on from; scored, never learned
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -109,7 +110,7 @@ class Loop:
         """Whether the held-out part is to be scored now. Asked again on resuming, so that no scoring is left out."""
         p = self.progress
         due = p.step == self.steps or p.step % int(self.settings.eval_every or 1) == 0
-        return bool(self.held_out) and due and p.scored < p.step and p.skipped_in_a_row < SKIPS_ALLOWED
+        return bool(self.held_out or self.earlier) and due and p.scored < p.step and p.skipped_in_a_row < SKIPS_ALLOWED
 
     def _stopped(self) -> Stopped | None:
         """Why the run ends here, where it ends before its last step."""
@@ -141,21 +142,27 @@ class Loop:
 
     def _score(self) -> HeldOut:
         """Held-out loss; a better one makes this adapter the best."""
-        start = time.monotonic()
-        known = self.base_losses if self.progress.step == 0 and len(self.base_losses) == len(self.held_out) else []
+        start, p = time.monotonic(), self.progress
+        known = self.base_losses if p.step == 0 and len(self.base_losses) == len(self.held_out) else []
         sums = known or held_out_losses(self.model, self.held_out, self.row_tokens)
-        total, tokens = sum(loss for loss, _ in sums), sum(count for _, count in sums)
-        p, loss = self.progress, total / max(tokens, 1)
+        total, tokens = _finite_sum(sums)
+        earlier = held_out_losses(self.model, self.earlier, self.row_tokens) if self.earlier else []
+        earlier_total, earlier_tokens = _finite_sum(earlier)
         p.scored = p.step
-        best = math.isfinite(loss) and (p.best_loss is None or loss < p.best_loss)
+        loss = None if total is None else total / max(tokens, 1)
+        best = loss is not None and (p.best_loss is None or loss < p.best_loss)
         if best:
             p.best_loss, p.best_step, p.waited = loss, p.step, 0
             self.best, self.best_losses = self.model.adapter_state(), sums
-        else:
+        elif self.held_out:
             p.waited += 1
-        return HeldOut(
-            p.step, total if math.isfinite(total) else None, tokens, self.chars, time.monotonic() - start, best
-        )
+        return HeldOut(p.step, total, tokens, self.chars, time.monotonic() - start, best, earlier_total, earlier_tokens)
+
+
+def _finite_sum(sums: Sequence[tuple[float, int]]) -> tuple[float | None, int]:
+    """Sum of losses and count of tokens; None where nothing was scored, or not with a finite loss."""
+    total = sum(loss for loss, _ in sums)
+    return total if sums and math.isfinite(total) else None, sum(count for _, count in sums)
 
 
 def held_out_losses(model: Model, examples: Sequence[Example], row_tokens: int) -> list[tuple[float, int]]:

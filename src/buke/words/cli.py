@@ -60,6 +60,31 @@ TEXTS = {
     "config": ("a TOML file of settings; flags override it", "设置文件（TOML）；命令行优先"),
     "show_recipe": ("buke, or tutorial to see the tutorial's rows", "buke，或 tutorial 查看教程的训练行"),
     "resume": ("go on with an interrupted run", "继续被中断的运行"),
+    "again": (
+        "repeat a run in a new folder with exactly its settings, and say whether the adapters agree byte for byte",
+        "用完全相同的设置在新文件夹里重做一次运行，并说明两个适配器是否逐字节一致",
+    ),
+    "verify": (
+        "Hold all that a run was made of, and its own files, against what is there now.",
+        "核对一次运行所用的一切及其自身文件，与现在的是否相同。",
+    ),
+    "verify_same": ("Everything is as it was.", "一切如旧。"),
+    "verify_other": ("Not as it was: {n}.", "与当时不同：{n} 项。"),
+    "again_same": (
+        "The adapter agrees with that of {run}, byte for byte.",
+        "适配器与 {run} 的逐字节一致。",
+    ),
+    "again_other": (
+        "The adapter is not that of {run}. They first part {where}.",
+        "适配器与 {run} 的不同。最先分开之处：{where}。",
+    ),
+    "earlier_loss": (
+        "On the earlier run's held-out part: {before} before, {after} after.",
+        "起点的留出部分：训练前 {before}，训练后 {after}。",
+    ),
+    "step_earlier": (" (earlier {loss})", "（起点 {loss}）"),
+    "scored_earlier": ("; on the earlier run's part {loss}", "；起点的留出部分 {loss}"),
+    "curve_earlier": ("earlier run's", "起点的留出"),
     "run": ("a run: its folder, or its name under --runs", "一次运行：文件夹，或 --runs 下的名字"),
     "json": ("print JSON for programs", "输出 JSON，供程序读取"),
     "show_json": ("one line a record: id, source, ids, learn", "每条记录一行：id、source、ids、learn"),
@@ -88,12 +113,12 @@ TEXTS = {
     "bad_lang": ("{value!r} is no language of buke", "{value!r} 不是 buke 的界面语言"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
     "resume_alone": (
-        "--resume goes on with the settings of the run; it takes no data and no other settings",
-        "--resume 沿用该运行的设置，不接受数据或其他设置",
+        "{flag} takes the settings of the run, and no data and no other settings",
+        "{flag} 沿用该运行的设置，不接受数据或其他设置",
     ),
     "resume_alone_hint": (
-        "{buke} train --resume {run}, or start a new run",
-        "{buke} train --resume {run}，或另开一次运行",
+        "{buke} train {flag} {run}, or start a new run",
+        "{buke} train {flag} {run}，或另开一次运行",
     ),
     "needs_map": (
         "--map question=NAME thought=NAME answer=NAME",
