@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli.flags import Common, flags_of, settings_from, with_settings
+from buke.cli.flags import Common, by_name, flags_of, settings_from, with_settings
 from buke.words import Refusal, t
 
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
@@ -109,15 +109,18 @@ def _train(common: Common) -> Any:
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
+        old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli import road
 
-        if resume and (data or config or any(value is not None for value in given.values())):
+        if resume and (data or config or anew):
             raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
         settings = None if resume else settings_from(given, {"data": data}, config)
-        road.train(common.runs, settings, resume, as_json)
+        changes = by_name(given) if resume else None
+        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
     return train
 
