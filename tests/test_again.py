@@ -1,4 +1,4 @@
-"""A run that is never lost: killed, interrupted, without room, with more data, it goes on and ends as if nothing was."""
+"""A run that is never lost: killed, interrupted, without room, with more data, it ends as if nothing had been."""
 
 from __future__ import annotations
 

@@ -369,8 +369,8 @@ def _alive(held: dict[str, Any]) -> bool:
     """Whether the process that took a lock still lives, and is not another one with its number."""
     try:
         process = psutil.Process(int(held["pid"]))
-        same = abs(process.create_time() - float(held["began"])) < 60  # a clock that was set moves this time
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        same: bool = abs(process.create_time() - float(held["began"])) < 60  # a clock that was set moves this time
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
         return False
     except psutil.AccessDenied:

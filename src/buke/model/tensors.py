@@ -33,4 +33,4 @@ def safetensors_of(tensors: Mapping[str, Tensor]) -> Iterator[Piece]:
     yield struct.pack("<Q", len(text)) + text
     for name in names:
         flat = tensors[name].detach().cpu().contiguous().reshape(-1)
-        yield memoryview(flat.view(torch.uint8).numpy())
+        yield flat.view(torch.uint8).numpy().data
