@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -365,13 +366,16 @@ def test_a_terminal_that_is_closed(how: str, code: int, base: Path, data: Path, 
     master, slave = os.openpty()
     line = line_of(base, data, tmp_path, "--name", "a", "--save-every", "100", "--on-hangup", how)
     process = start(line, tmp_path / "log", slow=0.1, terminal=os.ttyname(slave))
-    reader = threading.Thread(target=drain, args=(master,), daemon=True)  # as a terminal reads what it is to show
+    closing = threading.Event()
+    reader = threading.Thread(target=drain, args=(master, closing))  # as a terminal reads what it is to show
     reader.start()
     run = tmp_path / "runs" / "a"
-    wait_for(lambda: reached(run) >= 3)
-    os.close(slave)
-    closing.add(master)
-    reader.join()
+    try:
+        wait_for(lambda: reached(run) >= 3)
+    finally:
+        os.close(slave)
+        closing.set()
+        reader.join()
     process.join(30)
     assert process.exitcode == code
     if how == "save":
@@ -380,13 +384,9 @@ def test_a_terminal_that_is_closed(how: str, code: int, base: Path, data: Path, 
         assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
 
 
-closing: set[int] = set()
-
-
-def drain(master: int) -> None:
-    import select
-
-    while master not in closing:
+def drain(master: int, closing: threading.Event) -> None:
+    """Read a terminal until it is to be closed, and close it."""
+    while not closing.is_set():
         if select.select([master], [], [], 0.05)[0]:
             with suppress(OSError):
                 os.read(master, 1 << 16)
