@@ -224,7 +224,7 @@ def test_a_fault_anywhere_in_a_run_stops_it_by_a_refusal_or_not_at_all(
     number: int, forever: bool, begin: Callable[..., Job]
 ) -> None:
     calls, whole = calls_of_a_run(begin)
-    for at in (1, 9, *range(20, calls, calls // 5), calls - 14, calls - 6, calls):
+    for at in (9, *range(24, calls, calls // 4), calls - 14, calls - 6, calls):
         name = f"at-{at}"
         with on(Faulty(at, failing(number), forever)), suppress(Refusal):
             job = begin(name)
@@ -264,6 +264,30 @@ def test_a_checkpoint_that_finds_no_room_is_said_once_and_tried_again(begin: Cal
     assert adapter_of(job) == adapter_of(whole)
     steps = [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)]
     assert steps == list(range(1, job.loop.steps + 1))  # the lines waited for the disk
+
+
+def test_an_adapter_that_finds_no_room_is_a_refusal_and_only_it_is_done_again(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, run = line_of(base, data, tmp_path, "--name", "a"), tmp_path / "runs" / "a"
+    with on(Faulty()) as disk:
+        plain = Job._keep
+
+        def keep(self: Job) -> None:
+            monkeypatch.setattr(runfolder, "disk", Faulty(1, failing(errno.ENOSPC), forever=True))
+            plain(self)
+
+        monkeypatch.setattr(Job, "_keep", keep)
+        assert cli.run(line) == 2
+        monkeypatch.setattr(Job, "_keep", plain)
+        monkeypatch.setattr(runfolder, "disk", disk)
+    said = capsys.readouterr().err
+    assert f"error: {run}: could not be written: No space left on device" in said
+    assert "are free" in said
+    assert f"hint: mend that, then go on where it stopped: buke train --resume {run}" in said
+    assert checkpoint.newest(run) == 9
+    assert cli.run(["train", "--resume", str(run), "--lang", "en"]) == 0
+    assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
 
 
 def test_a_run_that_cannot_be_begun_leaves_nothing(begin: Callable[..., Job], tmp_path: Path) -> None:
