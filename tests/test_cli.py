@@ -56,7 +56,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, dict[str, str
     from buke.cli import road
 
     calls: list[tuple[Settings, dict[str, str]]] = []
-    monkeypatch.setattr(road, "train", lambda runs, settings, resume, as_json: calls.append(settings))
+    monkeypatch.setattr(road, "train", lambda runs, settings, *_, **__: calls.append(settings))
     return calls
 
 

@@ -113,7 +113,7 @@ def _get(common: Common) -> Any:
 
 
 def _train(common: Common) -> Any:
-    from buke.cli.flags import settings_from, with_settings
+    from buke.cli.flags import by_name, settings_from, with_settings
     from buke.config import meaning
 
     def train(
@@ -122,6 +122,8 @@ def _train(common: Common) -> Any:
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
         again: Annotated[str, typer.Option("--again", metavar="RUN", help=t("cli.again"))] = "",
         from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
+        anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
+        old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
@@ -129,13 +131,15 @@ def _train(common: Common) -> Any:
 
         given["from_run"] = from_run
         said = {name for name, value in given.items() if value is not None}
-        if (resume and again) or ((resume or again) and (data or config or said - ({"name"} if again else set()))):
-            flag, run = ("--again", again) if again else ("--resume", resume)
-            raise Refusal(t("cli.resume_alone", flag=flag), t("cli.resume_alone_hint", flag=flag, run=run))
+        if resume and (again or data or config or anew):
+            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
+        if again and (data or config or anew or old_records or said - {"name"}):
+            raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
         if again:
             raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
-        road.train(common.runs, settings, resume, as_json)
+        changes = by_name(given) if resume else None
+        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
     return with_settings(train, EVERYTHING, ("data", "from_run"))
 

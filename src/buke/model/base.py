@@ -6,7 +6,6 @@ D model width.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -32,7 +31,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
@@ -43,7 +42,9 @@ from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_lin
 from buke.model.fast import Fast, activation_bytes, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
+from buke.model.tensors import safetensors_of
 from buke.records import Row
+from buke.runfolder import write_json, write_pieces
 from buke.words import Refusal, t
 
 ATTENTION = "buke"
@@ -296,9 +297,9 @@ class Model:
     def save_adapter(self, folder: Path, notes: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
         """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state or self.adapter_state(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_pieces(folder / "adapter_model.safetensors", safetensors_of(state or self.adapter_state()))
         self.peft.peft_config["default"].save_pretrained(str(folder))
-        (folder / "buke.json").write_text(json.dumps(notes, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "buke.json", notes)
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter's tensors from a PEFT folder. Raises Refusal where they do not fit this model."""
