@@ -19,8 +19,9 @@ from rich.text import Text
 
 import buke
 from buke import cli, words
-from buke.cli import commands, flags, run
-from buke.cli.flags import Common, common, settings_from
+from buke.cli import commands, run
+from buke.cli.common import Common, common
+from buke.cli.flags import settings_from
 from buke.cli.view import Figures, LiveView, View, clock, curve, number
 from buke.config import Settings, aliases_of, choices, meaning
 from buke.records import HeldOut, Step
@@ -55,7 +56,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, dict[str, str
     from buke.cli import road
 
     calls: list[tuple[Settings, dict[str, str]]] = []
-    monkeypatch.setattr(road, "train", lambda runs, settings, resume, as_json: calls.append(settings))
+    monkeypatch.setattr(road, "train", lambda runs, settings, *_, **__: calls.append(settings))
     return calls
 
 
@@ -256,6 +257,20 @@ def test_nothing_heavy_is_loaded_for_a_light_command(arguments: list[str]) -> No
     assert python("-c", code).stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--help"], "pydantic"),
+        (["get", "--help"], "buke.config"),
+        (["--version"], "buke.config"),
+        (["runs"], "buke.config"),
+    ],
+)
+def test_settings_are_read_only_for_a_command_that_has_them(arguments: list[str], unneeded: str) -> None:
+    code = f"import sys, buke.cli\nbuke.cli.run({arguments!r})\nprint({unneeded!r} in sys.modules, file=sys.stderr)"
+    assert python("-c", code).stderr.splitlines()[-1] == "False"
+
+
 # --- what is shown while a run is under way
 
 
@@ -342,7 +357,6 @@ def test_figures_for_people() -> None:
         "0:00", "1:00", "1:01", "59:59", "1:00:00", "10:01:01",
     ]  # fmt: skip
     assert (number(None), number(1.23456), number(2.0, 1)) == ("-", "1.235", "2.0")
-    assert flags.Common is Common
 
 
 def test_more_lessons_than_there_are_is_something_to_mend(capsys: pytest.CaptureFixture[str]) -> None:

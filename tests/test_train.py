@@ -64,7 +64,7 @@ def start(base: Path, data: Path, tmp_path: Path) -> Callable[..., Job]:
 
 
 def take_up(job: Job) -> Job:
-    return jobs.resume(job.run, job.run.parent, lambda line: None)
+    return jobs.resume(job.run, lambda line: None)
 
 
 def steps_of(job: Job) -> list[dict[str, Any]]:
@@ -404,7 +404,7 @@ def test_without_any_finite_score_there_is_no_adapter(
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: Sequence[float]) -> None:
     """Held-out scorings with these results, one after the other."""
     coming = iter(losses)
-    monkeypatch.setattr(loops, "held_out_losses", lambda model, examples, row_tokens: [(next(coming), 1)])
+    monkeypatch.setattr(loops, "held_out_losses", lambda *_: [(next(coming), 1)])
 
 
 def test_the_run_stops_where_the_held_out_loss_gets_no_better_and_keeps_the_best(

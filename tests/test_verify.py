@@ -224,7 +224,7 @@ def test_the_parting_is_found_in_every_file(place: Path) -> None:
 @pytest.mark.parametrize("more", [["--resume", "a"], ["x.jsonl"], ["--rank", "3"], ["--from", "a"]])
 def test_again_stands_alone(more: list[str], place: Path, capsys: Capture) -> None:
     assert run(["train", "--again", "a", *more, "--runs", str(place / "runs")]) == 2
-    assert "--again goes by the settings of the run" in capsys.readouterr().err
+    assert "--again takes the settings of the run" in capsys.readouterr().err
 
 
 # --- from

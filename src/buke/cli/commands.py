@@ -10,37 +10,40 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli.flags import Common, flags_of, settings_from, with_settings
-from buke.config import meaning
+from buke.cli.common import Common
 from buke.words import Refusal, t
 
+EVERYTHING = ("data", "model", "lora", "training", "comparison", "run")
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
 NOT_FOR_CHECK = ("data", "limit", "length", "overlong", "device", "precision")
 LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
-def app(common: Common) -> typer.Typer:
-    """The command ``buke``, its help in the language in force."""
+def app(common: Common, asked: str | None = None) -> typer.Typer:
+    """The command ``buke``, its help in the language in force.
+
+    asked: the only command whose options are needed; None for all. The settings are read for its sake alone, so that
+    the list of commands is there at once.
+    """
     made = typer.Typer(
         help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         pretty_exceptions_enable=False,
     )  # fmt: skip
     made.callback()(_top)
-    everything = ("data", "model", "lora", "training", "comparison", "run")
-    made.command("demo", help=t("cli.demo"))(_demo(common))
-    made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
-    made.command("get", help=t("hub.get"))(_get(common))
-    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data", "from_run")))
-    made.command("compare", help=t("cli.compare"))(
-        with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
-    )
-    made.command("report", help=t("cli.report"))(_report(common))
-    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), NOT_FOR_SHOW))
-    made.command("runs", help=t("cli.runs"))(_runs(common))
-    made.command("verify", help=t("cli.verify"))(_verify(common))
-    made.command("doctor", help=t("doctor.doctor"))(_doctor(common))
+    commands = {
+        "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
+        "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor,
+    }  # fmt: skip
+    rooms = {"get": "hub", "doctor": "doctor"}  # of the words for a command's help; else cli
+    for name, make in commands.items():
+        help_text = t(f"{rooms.get(name, 'cli')}.{name}")
+        made.command(name, help=help_text)(make(common) if asked in (None, name) else _not_asked)
     return made
+
+
+def _not_asked() -> None:
+    """Stands in the list of commands for one whose options nobody needs."""
 
 
 def _version(asked: bool) -> None:
@@ -56,7 +59,7 @@ def _top(
         bool, typer.Option("--version", help="print the version / 打印版本", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """``--runs`` and ``--lang`` stand here for the help; ``flags.common`` has taken them already."""
+    """``--runs`` and ``--lang`` stand here for the help; ``common`` has taken them already."""
 
 
 def _demo(common: Common) -> Any:
@@ -75,6 +78,8 @@ def _demo(common: Common) -> Any:
 
 
 def _check(common: Common) -> Any:
+    from buke.cli.flags import flags_of, settings_from, with_settings
+
     def check(
         data: Annotated[list[str], typer.Argument(help=t("cli.data_or_stdin"))],
         quick: Annotated[bool, typer.Option("--quick", help=t("cli.check_quick"))] = False,
@@ -90,7 +95,7 @@ def _check(common: Common) -> Any:
         said = flags_of(settings, (name for name, place in places.items() if place.startswith("--")))
         raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick, tuple(said))))
 
-    return check
+    return with_settings(check, ("data", "model"), NOT_FOR_CHECK)
 
 
 def _get(common: Common) -> Any:
@@ -108,14 +113,17 @@ def _get(common: Common) -> Any:
 
 
 def _train(common: Common) -> Any:
+    from buke.cli.flags import by_name, settings_from, with_settings
+    from buke.config import meaning
+
     def train(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
         again: Annotated[str, typer.Option("--again", metavar="RUN", help=t("cli.again"))] = "",
-        from_run: Annotated[
-            str | None, typer.Option("--from", "--from-run", metavar="RUN", help=meaning("from_run"))
-        ] = None,
+        from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
+        anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
+        old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
@@ -123,18 +131,22 @@ def _train(common: Common) -> Any:
 
         given["from_run"] = from_run
         said = {name for name, value in given.items() if value is not None}
-        if (resume and again) or ((resume or again) and (data or config or said - ({"name"} if again else set()))):
-            flag, run = ("--again", again) if again else ("--resume", resume)
-            raise Refusal(t("cli.resume_alone", flag=flag), t("cli.resume_alone_hint", flag=flag, run=run))
+        if resume and (again or data or config or anew):
+            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
+        if again and (data or config or anew or old_records or said - {"name"}):
+            raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
         if again:
             raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
-        road.train(common.runs, settings, resume, as_json)
+        changes = by_name(given) if resume else None
+        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
-    return train
+    return with_settings(train, EVERYTHING, ("data", "from_run"))
 
 
 def _compare(common: Common) -> Any:
+    from buke.cli.flags import with_settings
+
     def compare(
         run: Annotated[str, typer.Argument(help=t("cli.run"))],
         questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0, show_default=False)] = 0,
@@ -146,7 +158,7 @@ def _compare(common: Common) -> Any:
         changes = {name: value for name, value in given.items() if value is not None}
         road.compare_again(common.runs, run, questions, changes, as_json)
 
-    return compare
+    return with_settings(compare, ("comparison",), ("questions",), defaults=False)
 
 
 def _report(common: Common) -> Any:
@@ -163,6 +175,8 @@ def _report(common: Common) -> Any:
 
 
 def _show(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
     def show(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"))],
         recipe: Annotated[str, typer.Option(help=t("cli.show_recipe"))] = "buke",
@@ -174,7 +188,7 @@ def _show(common: Common) -> Any:
         settings, _ = settings_from(given | {"recipe": recipe}, {"data": data})
         show_records(settings, as_json)
 
-    return show
+    return with_settings(show, ("data", "model"), NOT_FOR_SHOW)
 
 
 def _runs(common: Common) -> Any:

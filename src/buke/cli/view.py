@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console, Group
@@ -95,8 +95,9 @@ class View:
         self.told = 0.0
 
     def say(self, text: str) -> None:
-        """A line that stays."""
-        print(text, file=sys.stderr, flush=True)
+        """A line that stays. Where nobody reads it any more, that is no reason to stop."""
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
     @contextmanager
     def training(self, steps: int, epochs: float) -> Iterator[None]:
@@ -142,7 +143,8 @@ class LiveView(View):
         self.drawn: tuple[tuple[int, ...], Text] = ((), Text(""))  # the curve, and what it was drawn from
 
     def say(self, text: str) -> None:
-        self.console.print(Text(text))
+        with suppress(OSError):
+            self.console.print(Text(text))
 
     @contextmanager
     def _drawn(self, what: str, total: int) -> Iterator[None]:

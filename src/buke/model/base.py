@@ -6,7 +6,6 @@ D model width.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -32,7 +31,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
@@ -43,7 +42,9 @@ from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_lin
 from buke.model.fast import Fast, activation_bytes, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
+from buke.model.tensors import safetensors_of
 from buke.records import Row
+from buke.runfolder import write_json, write_pieces
 from buke.words import Refusal, t
 
 ATTENTION = "buke"
@@ -65,7 +66,8 @@ def attend(
     if (starts := given.get("starts")) is not None:
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
-        assert attention_mask is not None
+        if attention_mask is None:  # a layer that does not pass on what it is called with
+            raise ValueError(t("model.no_starts"))
         out = cached_attention(query, key, value, attention_mask, scale, window)
     return out.transpose(1, 2), None
 
@@ -114,6 +116,12 @@ class Model:
         weight: Tensor = self.base.get_output_embeddings().weight
         return weight
 
+    @property
+    def head_bias(self) -> Tensor | None:
+        """The head's bias, (V), where it has one, as Phi's has."""
+        bias: Tensor | None = self.base.get_output_embeddings().bias
+        return bias
+
     def logits(self, hidden_BD: Tensor) -> Tensor:
         """Logits of hidden states, float32: (B, D) -> (B, V)."""
         return self.base.get_output_embeddings()(hidden_BD).float()  # type: ignore[no-any-return]
@@ -156,9 +164,8 @@ class Model:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
         hidden_ND = self.hidden(ids, row.starts, self._below(row))[self._index([place - 1 for place in places])]
-        return linear_cross_entropy(
-            hidden_ND, self.head, self._index([ids[place] for place in places]), self.arena
-        ), len(places)
+        targets_N = self._index([ids[place] for place in places])
+        return linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias), len(places)
 
     def loss_sums(self, row: Row) -> list[tuple[float, int]]:
         """``loss_sum`` of each example of a row by itself, for scoring."""
@@ -168,7 +175,8 @@ class Model:
         for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
             hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
-            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]), self.arena)
+            targets_N = self._index([ids[place] for place in own])
+            loss = linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias)
             sums.append((float(loss), len(own)))
         return sums
 
@@ -289,9 +297,9 @@ class Model:
     def save_adapter(self, folder: Path, notes: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
         """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state or self.adapter_state(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_pieces(folder / "adapter_model.safetensors", safetensors_of(state or self.adapter_state()))
         self.peft.peft_config["default"].save_pretrained(str(folder))
-        (folder / "buke.json").write_text(json.dumps(notes, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "buke.json", notes)
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter's tensors from a PEFT folder. Raises Refusal where they do not fit this model."""
@@ -383,7 +391,7 @@ def _prove_attention(model: Model) -> None:
             if (fast := fast_of(model.base)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
     whole = torch.cat(wanted).float()
     far = max(float((got - whole).abs().max() / whole.abs().max().clamp(min=1e-6)) for got in roads)
@@ -419,7 +427,8 @@ def _layers(base: Any, asked: str) -> list[int] | None:
 
 def _targets(base: Any, asked: str) -> list[str]:
     """Last names of the layers that get an adapter."""
-    known = _linear_names(base)
+    if not (known := _linear_names(base)):
+        raise Refusal(t("model.no_linear", name=type(base).__name__), t("model.architecture_hint"))
     if asked == "all-linear":
         return sorted(known)
     names = [name.strip() for name in asked.split(",") if name.strip()]

@@ -32,12 +32,20 @@ TEXTS = {
         "Qwen2, Qwen3, Llama and models built like them are",
         "支持 Qwen2、Qwen3、Llama 及同类结构的模型",
     ),
+    "no_starts": (
+        "its layers are not told where a record of a packed row begins",
+        "它的层得不到打包行中各条记录的起点",
+    ),
     "logits_differ": (
         "its logits differ by {far} from those of packed records",
         "打包计算的 logits 与原模型相差 {far}",
     ),
     "layers": ("layers {layers}: the model has layers 0 to {last}", "layers {layers}：模型的层是 0 到 {last}"),
     "layers_hint": ("use all, upper, or a range within them", "请用 all、upper 或其中的范围"),
+    "no_linear": (
+        "{name}: this architecture has no linear layer that an adapter could sit on",
+        "{name}：这种架构没有可以加适配器的线性层",
+    ),
     "targets": ("the model has no linear layer called {names}", "模型没有名为 {names} 的线性层"),
     "targets_hint": ("it has {names}; or all-linear", "可选 {names}；或 all-linear"),
     "adapter_damaged": ("{folder}: the adapter cannot be read: {why}", "{folder}：适配器读不了：{why}"),

@@ -82,6 +82,42 @@ TEXTS = {
         "{run}: changed since the run was started: {what}",
         "{run}：运行开始之后有变动：{what}",
     ),
+    "going_on": (
+        "{run}: this run with the same settings and data is not finished; going on with it (--anew starts another)",
+        "{run}：已有设置与数据相同的未完成运行，继续它（--anew 可另开一次）",
+    ),
+    "other_data": (
+        "{run}: this run with the same settings is not finished, but its data has changed since; starting a new one",
+        "{run}：有设置相同的未完成运行，但数据已变动；另开一次运行",
+    ),
+    "data_choices": (
+        "go on with the records it began with: {buke} train --resume {run} --old-records; or start a new run: --anew; or "
+        "finish it so and then teach its adapter the new records: --from {run}",
+        "只用开始时的记录继续：{buke} train --resume {run} --old-records；或另开一次运行：--anew；"
+        "或先这样完成它，再用 --from {run} 让它的适配器学习新记录",
+    ),
+    "gone": (
+        "{count} records that the run began with are no longer in the data",
+        "运行开始时的记录有 {count} 条已不在数据中",
+    ),
+    "no_ids": (
+        "{run}: data.json does not say which records the run began with",
+        "{run}：data.json 没有记下运行开始时用了哪些记录",
+    ),
+    "settled": (
+        "{run}: these settings decide what is learned and cannot change on the way",
+        "{run}：这些设置决定学习结果，中途不能更改",
+    ),
+    "settled_hint": ("leave them out; what may change: {allowed}", "请去掉它们；可以更改的有：{allowed}"),
+    "product": (
+        "--batch × --accumulation has to stay {was}, not {now}",
+        "--batch × --accumulation 必须仍为 {was}，不能是 {now}",
+    ),
+    "why_again": ("{flag}, when the run was taken up", "{flag}，续跑时更改"),
+    "mend_hint": (
+        "mend that, then go on where it stopped: {buke} train --resume {run}",
+        "解决之后从中断处继续：{buke} train --resume {run}",
+    ),
     "changed_hint": ("put it back as it was, or start a new run", "请恢复原样，或另开一次运行"),
     "part_data": ("the data", "数据"),
     "part_prompt": ("the prompt", "提示格式"),
