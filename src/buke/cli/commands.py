@@ -35,10 +35,9 @@ def app(common: Common, asked: str | None = None) -> typer.Typer:
         "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
         "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor,
     }  # fmt: skip
-    rooms = {"get": "hub", "doctor": "doctor"}  # of the words for a command's help; else cli
+    helps = {name: f"cli.{name}" for name in commands} | {"get": "hub.get", "doctor": "doctor.doctor"}
     for name, make in commands.items():
-        help_text = t(f"{rooms.get(name, 'cli')}.{name}")
-        made.command(name, help=help_text)(make(common) if asked in (None, name) else _not_asked)
+        made.command(name, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
     return made
 
 
