@@ -111,7 +111,7 @@ def unknown_field(place: Place) -> list[str]:
     return place.train("--question-field", "Frage")
 
 
-@case(r"3 records to learn from are fewer than the 8 of one step")
+@case(r"3 records to learn from are fewer than the 4 of one step")
 def fewer_records_than_a_batch(place: Place) -> list[str]:
     return place.train(data=write_lessons(place.folder / "few.jsonl", 3))
 
