@@ -36,7 +36,7 @@ def write(path: Path, records: int) -> None:
     rng = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for i in range(records):
-            question, thought, answer = (" ".join(rng.choices(WORDS, k=k)) for k in (10, 12, 6))
+            question, thought, answer = (" ".join(rng.choices(WORDS, k=k)) for k in (7, 8, 4))
             row = {"Question": f"Case {i}: {question}?", "Complex_CoT": f"{thought}.", "Response": f"{answer}."}
             file.write(json.dumps(row) + "\n")
 
