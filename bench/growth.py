@@ -36,7 +36,7 @@ def write(path: Path, records: int) -> None:
     rng = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for i in range(records):
-            question, thought, answer = (" ".join(rng.choices(WORDS, k=k)) for k in (10, 12, 6))
+            question, thought, answer = (" ".join(rng.choices(WORDS, k=k)) for k in (7, 8, 4))
             row = {"Question": f"Case {i}: {question}?", "Complex_CoT": f"{thought}.", "Response": f"{answer}."}
             file.write(json.dumps(row) + "\n")
 
@@ -51,17 +51,10 @@ def one(model: str, data: str, rank: int, runs: str) -> dict[str, float]:
 
     began = psutil.Process().create_time()
     at = [time.time() - began]  # libraries; then where preparing speaks: reading, loading; then prepared
-    settings, reasons = make(
-        {
-            "model": model,
-            "data": [data],
-            "rank": rank,
-            "alpha": 2 * rank,
-            "held_out": 0,
-            "questions": 0,
-            "device": "cpu",
-        }
-    )
+    settings, reasons = make({
+        "model": model, "data": [data], "rank": rank, "alpha": 2 * rank, "batch": 8, "accumulation": 1, "held_out": 0,
+        "questions": 0, "device": "cpu",
+    })  # fmt: skip
     job = prepare(settings, reasons, Path(runs), lambda text: at.append(time.time() - began))
     at.append(time.time() - began)
     steps: list[Step] = []

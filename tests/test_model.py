@@ -610,9 +610,9 @@ def test_precision_and_device_are_chosen_or_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_architecture_that_cannot_be_packed_is_refused(tmp_path: Path) -> None:
-    recurrent = tiny_folder(tmp_path / "gemma2", kind="gemma2", head_dim=8, initializer_range=0.2)  # caps its scores
-    with pytest.raises(Refusal):
-        load(recurrent, settings())
+    capped = tiny_folder(tmp_path / "gemma2", kind="gemma2", head_dim=8, initializer_range=0.2)
+    with pytest.raises(Refusal, match=r"Gemma2.*caps its attention scores"):
+        load(capped, settings())
     gpt = tiny_folder(tmp_path / "granite", kind="granite", logits_scaling=3.0)  # divides its logits after the head
     with pytest.raises(Refusal, match="Granite"):
         load(gpt, settings())

@@ -60,7 +60,7 @@ def attend(
     given: ``starts`` for a packed row; without it, ``attention_mask`` (B, 1, Q, L) says which keys are seen.
     """
     if given.get("softcap") is not None:
-        raise Refusal(t("model.softcap"))
+        raise ValueError(t("model.softcap"))
     scale = given["scaling"] if given.get("scaling") is not None else query.shape[-1] ** -0.5
     window = module.__dict__["window"] = given.get("sliding_window")  # noted for our own layers
     if (starts := given.get("starts")) is not None:

@@ -16,8 +16,8 @@ TEXTS = {
     "fp16_bias": ("biases cannot be trained in fp16", "fp16 下不能训练偏置"),
     "fp16_bias_hint": ("use --precision bf16 or fp32, or --bias none", "请用 --precision bf16 或 fp32，或 --bias none"),
     "softcap": (
-        "this model caps its attention scores, which buke does not compute",
-        "该模型会截断注意力分数，buke 暂不支持",
+        "it caps its attention scores, which buke does not compute",
+        "它会截断注意力分数，buke 暂不支持",
     ),
     "not_loaded": ("{folder}: the model cannot be loaded: {why}", "{folder}：模型无法加载：{why}"),
     "not_loaded_hint": (
