@@ -92,8 +92,10 @@ def _once(
     found.by_clock += by_clock
     places = (run, run / runfolder.CHECKPOINTS)
     found.in_a_save += any(path.is_dir() for place in places for path in place.glob(f".*{runfolder.PART}"))
-    found.most_lost = max(found.most_lost, reached(run) - checkpoint.newest(run))
-    return False
+    notes = runfolder.read_json(run / runfolder.MANIFEST) or {}
+    if "result" not in notes:  # else the adapter is written
+        found.most_lost = max(found.most_lost, reached(run) - checkpoint.newest(run))
+    return bool(notes.get("finished"))  # killed after all was done
 
 
 def _end(process: object, log: Path) -> None:
