@@ -49,7 +49,7 @@ class Found:
 
 def command(folder: Path, name: str) -> list[str]:
     """The one command of a run."""
-    shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--dropout", "0.1", "--epochs", "6"]
+    shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--dropout", "0.1", "--epochs", "4"]
     course = ["--eval-every", "6", "--save-every", str(INTERVAL), "--patience", "0", "--keep", "2", "--name", name]
     asked = ["--questions", "2", "--thought-budget", "8", "--answer-budget", "8", "--runs", str(folder / "runs")]
     return ["train", str(folder / "lessons.jsonl"), "--model", str(folder / "base"), *shape, *course, *asked]
