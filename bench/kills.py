@@ -49,7 +49,7 @@ class Found:
 
 def command(folder: Path, name: str) -> list[str]:
     """The one command of a run."""
-    shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--dropout", "0.1", "--epochs", "6"]
+    shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--dropout", "0.1", "--epochs", "4"]
     course = ["--eval-every", "6", "--save-every", str(INTERVAL), "--patience", "0", "--keep", "2", "--name", name]
     asked = ["--questions", "2", "--thought-budget", "8", "--answer-budget", "8", "--runs", str(folder / "runs")]
     return ["train", str(folder / "lessons.jsonl"), "--model", str(folder / "base"), *shape, *course, *asked]
@@ -59,7 +59,9 @@ def kill_runs(kills: int, seed: int, folder: Path) -> Found:
     """Kill so many times and count. Raises RuntimeError where a run ends otherwise than killed or done."""
     tiny_folder(folder / "base")
     write_lessons(folder / "lessons.jsonl", 40)
-    began, log = time.monotonic(), folder / "whole.log"
+    log = folder / "whole.log"
+    _end(start(["--version"], log), log)  # what is loaded once is loaded now
+    began = time.monotonic()
     _end(start(command(folder, "whole"), log), log)
     seconds, writes = time.monotonic() - began, int(log.with_suffix(".calls").read_text())
     whole = (folder / "runs" / "whole" / WEIGHTS).read_bytes()
@@ -92,8 +94,10 @@ def _once(
     found.by_clock += by_clock
     places = (run, run / runfolder.CHECKPOINTS)
     found.in_a_save += any(path.is_dir() for place in places for path in place.glob(f".*{runfolder.PART}"))
-    found.most_lost = max(found.most_lost, reached(run) - checkpoint.newest(run))
-    return False
+    notes = runfolder.read_json(run / runfolder.MANIFEST) or {}
+    if "result" not in notes:  # else the adapter is written
+        found.most_lost = max(found.most_lost, reached(run) - checkpoint.newest(run))
+    return bool(notes.get("finished"))  # killed after all was done
 
 
 def _end(process: object, log: Path) -> None:

@@ -103,7 +103,8 @@ def start(
     os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))  # for the server below
     context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     if hasattr(os, "fork"):  # it loads what is heavy once, and each process is a copy of it
-        context.set_forkserver_preload(["buke.cli.commands", "buke.cli.road", "tiny", "faults"])
+        late = ["transformers.models.llama.modeling_llama", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+        context.set_forkserver_preload(["buke.cli.commands", "buke.cli.road", "tiny", "faults", *late])
     process: BaseProcess = context.Process(target=_child, args=(list(arguments), log, dies_at, slow, terminal))
     process.start()
     return process

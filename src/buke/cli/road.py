@@ -169,10 +169,11 @@ def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
         losses = job.loop.best_losses[: len(records)]
         after = _ask(job, records, judge, view, t("cli.asking_after"), adapter=True, losses=losses)
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
-    job.finish()
-    result["manifest"] = job.notes["result"]
     report.write_curve(job.run)
-    report.write_report(job.run)
+    report.write_report(job.run)  # a finished run is not gone on with, so what a kill from here on leaves is whole
+    job.finish()
+    report.write_report(job.run)  # now with the time of its end
+    result["manifest"] = job.notes["result"]
     if of := job.notes.get("again"):
         where = manifest.parting(Path(of), job.run)
         result["again"] = {"run": of, "same": not where, "where": where}
