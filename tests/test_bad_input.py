@@ -268,9 +268,9 @@ def resume_of_an_unknown_run(place: Place) -> list[str]:
     return ["train", "--resume", "run"]
 
 
-@case("takes no data and no other settings")
-def resume_with_other_settings(place: Place) -> list[str]:
-    return ["train", "--resume", "run", "--epochs", "5"]
+@case("takes no data")
+def resume_with_other_data(place: Place) -> list[str]:
+    return ["train", "--resume", "run", str(place.data)]
 
 
 @case("there is no such run")

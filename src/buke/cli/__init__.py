@@ -1,7 +1,8 @@
 """Room `cli`: the doors: arguments, printing, exit codes. Heavy rooms are imported inside commands.
 
 Data goes to stdout; progress, log and errors to stderr. Exit codes: 0 done, 1 a fault of ours, 2 something to mend,
-130 interrupted.
+130 interrupted, 143 asked to end, 129 terminal closed; where a command's answer is no (doctor, verify, train --again)
+it ends with 1, too.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ def app(common: Common, asked: str | None = None) -> typer.Typer:
     made.callback()(_top)
     commands = {
         "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
-        "show": _show, "runs": _runs,
+        "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor,
     }  # fmt: skip
+    helps = {name: f"cli.{name}" for name in commands} | {"get": "hub.get", "doctor": "doctor.doctor"}
     for name, make in commands.items():
-        help_text = t("hub.get" if name == "get" else f"cli.{name}")
-        made.command(name, help=help_text)(make(common) if asked in (None, name) else _not_asked)
+        made.command(name, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
     return made
 
 
@@ -112,23 +112,35 @@ def _get(common: Common) -> Any:
 
 
 def _train(common: Common) -> Any:
-    from buke.cli.flags import settings_from, with_settings
+    from buke.cli.flags import by_name, settings_from, with_settings
+    from buke.config import meaning
 
     def train(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        again: Annotated[str, typer.Option("--again", metavar="RUN", help=t("cli.again"))] = "",
+        from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
+        anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
+        old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli import road
 
-        if resume and (data or config or any(value is not None for value in given.values())):
-            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
+        given["from_run"] = from_run
+        said = {name for name, value in given.items() if value is not None}
+        if resume and (again or data or config or anew):
+            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
+        if again and (data or config or anew or old_records or said - {"name"}):
+            raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
+        if again:
+            raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
-        road.train(common.runs, settings, resume, as_json)
+        changes = by_name(given) if resume else None
+        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
-    return with_settings(train, EVERYTHING, ("data",))
+    return with_settings(train, EVERYTHING, ("data", "from_run"))
 
 
 def _compare(common: Common) -> Any:
@@ -194,6 +206,30 @@ def _runs(common: Common) -> Any:
                 print(refusal.message, file=sys.stderr)
 
     return runs
+
+
+def _verify(common: Common) -> Any:
+    def verify(
+        run: Annotated[str, typer.Argument(help=t("cli.run"))],
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.verify import verify_run
+
+        raise typer.Exit(verify_run(common.runs, run, as_json))
+
+    return verify
+
+
+def _doctor(common: Common) -> Any:
+    def doctor(
+        hubs: Annotated[bool, typer.Option("--hubs", help=t("doctor.hubs"))] = False,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.doctor import examine
+
+        raise typer.Exit(examine(common.runs, hubs, as_json))
+
+    return doctor
 
 
 def _run_line(folder: Path, as_json: bool) -> str:

@@ -68,6 +68,12 @@ def flags_of(settings: Settings, names: Iterable[str]) -> list[str]:
     return words
 
 
+def by_name(given: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, under the settings' own names."""
+    names = {alias: name for name in Settings.model_fields for alias in (name, *aliases_of(name))}
+    return {names[alias]: value for alias, value in given.items() if value is not None}
+
+
 def settings_from(
     given: dict[str, Any], positional: dict[str, Any], config: Path | None = None
 ) -> tuple[Settings, dict[str, str]]:

@@ -6,7 +6,6 @@ D model width.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -18,27 +17,34 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from buke.hub.cache import cache_folder
+
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# torch makes the folder of a compiler that is not used, by default among the system's temporary files
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 import psutil
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from buke import hub
 from buke.config import Settings
 from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, activation_bytes, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
+from buke.model.tensors import safetensors_of
 from buke.records import Row
+from buke.runfolder import write_json, write_pieces
 from buke.words import Refusal, t
 
 ATTENTION = "buke"
@@ -291,19 +297,24 @@ class Model:
     def save_adapter(self, folder: Path, notes: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
         """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state or self.adapter_state(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_pieces(folder / "adapter_model.safetensors", safetensors_of(state or self.adapter_state()))
         self.peft.peft_config["default"].save_pretrained(str(folder))
-        (folder / "buke.json").write_text(json.dumps(notes, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "buke.json", notes)
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter's tensors from a PEFT folder. Raises Refusal where they do not fit this model."""
         try:
             state = load_file(folder / "adapter_model.safetensors")
         except Exception as error:  # safetensors raises several kinds for a damaged file
-            raise Refusal(t("model.adapter_damaged", folder=folder, why=error)) from None
+            raise Refusal(
+                t("model.adapter_damaged", folder=folder, why=error), t("hub.adapter_not_whole_hint")
+            ) from None
         mine = {name: tuple(tensor.shape) for name, tensor in self.adapter_state().items()}
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != mine:
             raise Refusal(t("model.adapter_misfit", folder=folder), t("model.adapter_misfit_hint"))
+        if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+            why = t("model.adapter_not_finite", tensor=odd[0])
+            raise Refusal(t("model.adapter_damaged", folder=folder, why=why), t("hub.adapter_not_whole_hint"))
         set_peft_model_state_dict(self.peft, state)
 
 
@@ -314,21 +325,37 @@ def load(folder: Path, settings: Settings) -> Model:
     precision = choose_precision(settings, device)
     streamed = device.type == "cpu" and _is_streamed(folder, settings)
     try:
-        base = AutoModelForCausalLM.from_pretrained(
+        made: Any = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
-            local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise Refusal(
             t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
         ) from None
+    base, told = made
+    if absent := sorted(told["missing_keys"]):  # transformers would draw them at random
+        raise Refusal(t("model.absent", folder=folder, tensor=absent[0], count=len(absent)), t("model.not_loaded_hint"))
     base.requires_grad_(False)
+    _check_finite(base, folder)
     base.eval().to(device)
     if streamed:
         stream(base, PRECISIONS[precision])
     model = Model(base, folder, device, precision)
     _prove_attention(model)
     return model
+
+
+def _check_finite(base: Any, folder: Path) -> None:
+    """Refuse weights with NaN or infinite values, naming file and tensor.
+
+    The extremes are read at several GB a second, and NaN is one wherever there is any.
+    """
+    for name, weight in base.named_parameters():
+        if weight.numel() and not all(math.isfinite(float(end)) for end in weight.aminmax()):
+            values = {"nan": int(weight.isnan().sum()), "inf": int(weight.isinf().sum())}
+            place = hub.file_of(folder, name)
+            raise Refusal(t("model.not_finite", file=place, tensor=name, **values), t("model.not_finite_hint"))
 
 
 def _kept_in(folder: Path) -> torch.dtype:

@@ -57,4 +57,17 @@ TEXTS = {
         "use the model and the rank and targets it was trained with",
         "请使用训练它时的模型、秩和目标层",
     ),
+    "adapter_not_finite": ("{tensor} holds values that are not finite", "{tensor} 含有非有限值"),
+    "absent": (
+        "{folder}: {count} weights of the model are in none of its files, {tensor} among them",
+        "{folder}：模型的 {count} 个权重不在任何文件里，例如 {tensor}",
+    ),
+    "not_finite": (
+        "{file}: {tensor} holds values that are not finite: {nan} NaN, {inf} infinite",
+        "{file}：{tensor} 含有非有限值：{nan} 个 NaN，{inf} 个无穷",
+    ),
+    "not_finite_hint": (
+        "fetch this file again; where only fp16 cannot hold the values, use --precision bf16 or fp32",
+        "请重新下载这个文件；若只是 fp16 装不下这些值，请用 --precision bf16 或 fp32",
+    ),
 }
