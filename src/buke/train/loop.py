@@ -209,7 +209,7 @@ class Loop:
         start, p = time.monotonic(), self.progress
         known = self.base_losses if p.step == 0 and len(self.base_losses) == len(self.held_out) else []
         sums = known or held_out_losses(self.model, self.held_out, self.row_tokens, self.leaving)
-        earlier = held_out_losses(self.model, self.earlier, self.row_tokens, self.leaving)
+        earlier = held_out_losses(self.model, self.earlier, self.row_tokens, self.leaving) if self.earlier else []
         if (len(sums), len(earlier)) < (len(self.held_out), len(self.earlier)) and self.leaving():
             return None
         (total, tokens), (earlier_total, earlier_tokens) = _finite_sum(sums), _finite_sum(earlier)
