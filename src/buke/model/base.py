@@ -212,7 +212,7 @@ class Model:
             use_rslora=settings.rslora,
             bias=settings.bias,
             target_modules=_targets(self.base, settings.targets),
-            layers_to_transform=_layers(self.base, settings.layers),
+            layers_to_transform=layers_asked(int(self.base.config.get_text_config().num_hidden_layers), settings.layers),
             task_type="CAUSAL_LM",
         )
         config.base_model_name_or_path = str(self.folder.resolve())
@@ -354,9 +354,8 @@ def _linear_names(base: Any) -> set[str]:
     return {name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
 
 
-def _layers(base: Any, asked: str) -> list[int] | None:
-    """Indices of the layers that get an adapter; None for all of them."""
-    count = int(base.config.get_text_config().num_hidden_layers)
+def layers_asked(count: int, asked: str) -> list[int] | None:
+    """Indices of the layers, of ``count``, that get an adapter; None for all of them. Raises Refusal."""
     if asked == "all":
         return None
     first, last = (count // 2, count - 1) if asked == "upper" else map(int, asked.split("-"))
