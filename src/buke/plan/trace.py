@@ -47,7 +47,9 @@ class Trace:
     parts: dict[str, int]
     file: int
     adapter: int  # bytes of the adapter alone
-    fast: bool
+    parameters: int  # of the layers, without the adapter
+    head: int  # parameters of the head
+    fast: bool  # whether our own layers compute it
 
 
 def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *, whole: bool = False) -> Trace:
@@ -115,9 +117,10 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     size: Round = live.size
     sizes = {name: 0 for name in ("frozen", "embedding", "adapter")}
     ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
-    file = 0
+    file = parameters = 0
     for name, p in _parameters(model).items():
         copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
+        parameters += p.numel() * copies * (not p.requires_grad and id(p) not in ends)
         if way.streamed and not p.requires_grad and p.dtype != PRECISIONS[way.precision]:
             file += p.nbytes * copies
             continue
@@ -148,7 +151,7 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
         "logits": logits,
     }
     parts["passing"] = peak - sum(parts.values())
-    return Trace(peak, parts, file, adapter, model.fast is not None)
+    return Trace(peak, parts, file, adapter, parameters, model.head.numel(), model.fast is not None)
 
 
 def _middle(model: Model) -> int | None:
