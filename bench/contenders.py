@@ -63,7 +63,7 @@ def ours(folder: str, steps: Steps, **given: Any) -> None:
     model.add_adapter(settings)
     kind = settings.activations
     model.keep_activations("full" if kind == "auto" else kind, bool(settings.recompute))
-    optimizer = optimizer_for(model.trained().values(), RATE, 0.0)
+    optimizer = optimizer_for(model.trained(), RATE, 0.0)
 
     def train(step: list[tuple[list[int], int]]) -> None:
         examples = [

@@ -47,7 +47,7 @@ def main() -> None:
     model.add_adapter(settings)
     model.keep_activations(given.activations, given.recompute)
     assert model.fast is not None
-    optimizer = optimizer_for(model.trained().values(), 2e-4, 0.0)
+    optimizer = optimizer_for(model.trained(), 2e-4, 0.0)
     rng, learned = random.Random(0), given.tokens * 15 // 100
     ids = tuple(rng.randrange(100, len(model.head)) for _ in range(given.tokens))
     flags = (False,) * learned + (True,) * (given.tokens - learned)

@@ -242,7 +242,7 @@ def test_a_step_is_the_same_however_its_records_are_laid(awake: Callable[..., Mo
     results, norms, losses = [], [], []
     for batch, row_tokens in ((8, 10**6), (4, 10**6), (2, 10**6), (1, 10**6), (8, 150)):
         model = awake("qwen2")
-        optimizer = optimizer_for(model.trained().values(), 1e-3, 0.0)
+        optimizer = optimizer_for(model.trained(), 1e-3, 0.0)
         for _ in range(2):
             outcome = take_step(model, rows(examples, batch, row_tokens), optimizer, 1.0, Ranks())
             assert outcome.taken
@@ -393,7 +393,7 @@ def test_the_record_with_a_nan_is_named_and_nothing_moves(awake: Callable[..., M
         model.base.get_input_embeddings().weight[own[0]] = float("nan")
     before = {name: p.detach().clone() for name, p in model.trained().items()}
     step = rows(examples[4:], 2, 10**6)
-    outcome = take_step(model, step, optimizer_for(model.trained().values(), 1e-3, 0.0), 1.0, Ranks())
+    outcome = take_step(model, step, optimizer_for(model.trained(), 1e-3, 0.0), 1.0, Ranks())
     assert not outcome.taken
     assert (outcome.loss_sum, outcome.fault) == (None, examples[-1])
     assert all(torch.equal(before[name], p) for name, p in model.trained().items())
@@ -551,7 +551,7 @@ def test_bf16_trains_close_to_fp32(
     loss, count = model.loss_sum(row)
     assert loss.dtype == torch.float32
     assert float(loss.detach()) / count == pytest.approx(float(exact.loss_sum(row)[0].detach()) / count, rel=0.03)
-    outcome = take_step(model, [row], optimizer_for(model.trained().values(), 1e-3, 0.0), 1.0, Ranks())
+    outcome = take_step(model, [row], optimizer_for(model.trained(), 1e-3, 0.0), 1.0, Ranks())
     assert outcome.taken
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -115,6 +116,68 @@ def test_the_same_settings_give_the_same_adapter_and_another_seed_another(start:
         list(runs[-1].events())
     assert adapter_of(runs[0]) == adapter_of(runs[1]) != adapter_of(runs[2])
     assert steps_of(runs[0]) == steps_of(runs[1])
+
+
+UPPER: dict[str, Any] = {"layers": "1-1", "dropout": 0.0}  # so that there is a layer below, on the fast road
+
+
+def counted(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The records whose lower layers are computed, as they come."""
+    fast, seen = job.model.fast, []
+    assert fast is not None
+    below = fast.below
+    monkeypatch.setattr(fast, "below", lambda ids: seen.append(tuple(ids)) or below(ids))
+    return seen
+
+
+def test_layers_below_the_first_adapter_are_computed_once_a_record(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, plain = start("kept", **UPPER), start("plain", lower_cache=False, **UPPER)
+    assert job.settings.lower_cache
+    assert "all records take" in job.reasons["lower_cache"]
+    seen = counted(job, monkeypatch)
+    list(job.events())
+    assert len(seen) == len(set(seen)) == len(job.loop.train) + len(job.loop.held_out)
+    list(plain.events())
+    mine, others = (load_file(one.run / "adapter" / WEIGHTS) for one in (job, plain))
+    for name, tensor in mine.items():
+        torch.testing.assert_close(tensor, others[name], rtol=1e-4, atol=1e-6)
+    assert not list(job.run.glob(".lower*"))  # the file has no name
+
+
+def test_a_run_with_kept_lower_layers_is_taken_up_to_the_same_bytes(start: Callable[..., Job]) -> None:
+    whole, broken = start("whole", **UPPER), start("broken", **UPPER)
+    list(whole.events())
+    list(islice(broken.events(), 9))
+    broken.save()
+    again = take_up(broken)
+    assert again.settings.lower_cache
+    list(again.events())
+    assert adapter_of(again) == adapter_of(whole)
+
+
+def test_a_full_disk_only_costs_time(start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    job, whole = start("full", **UPPER), start("whole", **UPPER)
+    assert job.model.lower is not None
+    monkeypatch.setattr(job.model.lower, "full", said.append)
+    monkeypatch.setattr(job.model.lower, "folder", Path("/dev/null"))  # where no file can be made
+    list(job.events())
+    list(whole.events())
+    assert said == [os.strerror(errno.ENOTDIR)]
+    assert adapter_of(job) == adapter_of(whole)
+
+
+def test_lower_layers_are_not_kept_where_it_does_not_pay_and_refused_where_there_are_none(
+    start: Callable[..., Job],
+) -> None:
+    assert start("once", epochs=1, **UPPER).settings.lower_cache is False
+    job = start("all", layers="all")
+    assert job.settings.lower_cache is False
+    assert "first layer learns" in job.reasons["lower_cache"]
+    with pytest.raises(Refusal, match="--lower-cache"):
+        start("asked", layers="all", lower_cache=True)
 
 
 @pytest.mark.slow
@@ -411,6 +474,18 @@ def test_the_learning_rate_rises_then_falls_and_never_leaves_its_range(
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert top <= math.ceil(steps * warmup)
+
+
+def test_the_b_matrices_learn_at_a_rate_of_their_own(start: Callable[..., Job]) -> None:
+    plain, plus = start("plain", epochs=0.2, dropout=0.0), start("plus", epochs=0.2, dropout=0.0, lora_plus=4.0)
+    assert [group["share"] for group in plus.loop.optimizer.param_groups] == [1.0, 4.0]
+    rates = []
+    for job in (plain, plus):
+        before = {name: p.detach().clone() for name, p in job.model.trained().items()}
+        list(islice((event for event in job.events() if isinstance(event, Step)), 1))
+        moved = {name: float((p.detach() - before[name]).abs().max()) for name, p in job.model.trained().items()}
+        rates.append(max(far for name, far in moved.items() if "lora_B" in name))
+    assert rates[1] == pytest.approx(4 * rates[0], rel=1e-4)  # the first step of Adam is as long as the rate
 
 
 def test_the_computed_learning_rate_falls_with_the_width() -> None:

@@ -220,6 +220,12 @@ class Settings(BaseModel):
         "峰值学习率（默认按模型宽度计算）",
         ("lr",), gt=0, lt=1,
     )  # fmt: skip
+    lora_plus: float = setting(
+        1.0, "training",
+        "learning rate of the adapter's B matrices relative to that of its A matrices (LoRA+)",
+        "适配器 B 矩阵的学习率与 A 矩阵之比（LoRA+）",
+        ("loraplus_lr_ratio",), ge=0.1, le=100,
+    )  # fmt: skip
     schedule: Literal["cosine", "linear", "constant"] = setting(
         "cosine", "training", "course of the learning rate after warm-up", "预热之后学习率的走势",
         ("lr_scheduler_type",),
@@ -255,6 +261,13 @@ class Settings(BaseModel):
         "(default: only where they do not fit into memory)",
         "反向传播时重新计算每层激活：省内存，时间约多三分之一（默认仅在内存放不下时）",
         ("gradient_checkpointing",),
+    )  # fmt: skip
+    lower_cache: bool | None = setting(
+        None, "training",
+        "keep what the layers below the first adapter make of each record in a file, and compute them once, not in "
+        "every epoch (default: where --layers leaves such layers, there is more than one epoch and the disk has room)",
+        "把第一个适配器以下各层对每条记录的输出存入文件，只算一次而非每轮都算"
+        "（默认：--layers 留有这样的层、不止一轮且磁盘放得下时）",
     )  # fmt: skip
     seed: int = setting(
         42, "training",

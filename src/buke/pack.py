@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
+from typing import TypeVar
 
 from buke.records import Example, Row
+
+S = TypeVar("S", bound=Sized)
 
 
 def order(count: int, seed: int, epoch: int) -> list[int]:
@@ -27,14 +30,17 @@ def step_count(count: int, per_step: int, epochs: float) -> int:
 
 def rows(examples: Sequence[Example], batch: int, row_tokens: int) -> list[Row]:
     """Rows of at most ``batch`` examples and at most ``row_tokens`` tokens, in order; a longer example stands alone."""
-    packed: list[Row] = []
-    current: list[Example] = []
-    for example in examples:
-        if current and (len(current) == batch or sum(map(len, current)) + len(example) > row_tokens):
-            packed.append(Row(tuple(current)))
-            current = []
-        current.append(example)
-    return [*packed, Row(tuple(current))] if current else packed
+    return [Row(tuple(group)) for group in groups(examples, batch, row_tokens)]
+
+
+def groups(items: Sequence[S], most: int, tokens: int) -> list[list[S]]:
+    """Runs of at most ``most`` items and ``tokens`` tokens in all, in order; a longer item stands alone."""
+    found: list[list[S]] = []
+    for item in items:
+        if not found or len(found[-1]) == most or sum(map(len, found[-1])) + len(item) > tokens:
+            found.append([])
+        found[-1].append(item)
+    return found
 
 
 def steps(

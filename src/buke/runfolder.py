@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ def check_free(runs: Path, name: str) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
         raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint"))
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk of a folder that need not exist yet."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
 
 
 def create(runs: Path, name: str) -> Path:

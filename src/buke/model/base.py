@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -36,6 +36,7 @@ from transformers.utils import logging as transformers_logging
 from buke.config import Settings
 from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, activation_bytes, fast_of
+from buke.model.lower import Lower
 from buke.model.stream import stream
 from buke.records import Row
 from buke.words import Refusal, t
@@ -99,6 +100,7 @@ class Model:
     fast: Fast | None = None  # the road of training and scoring, where the architecture has it
     adapted: bool = True  # whether the adapter is on
     arena: Arena = field(default_factory=Arena)  # for the logits
+    lower: Lower | None = None  # what the layers that do not learn made of records, where that is kept
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
     @property
@@ -116,13 +118,16 @@ class Model:
         """Parameters of the base model."""
         return sum(p.numel() for name, p in self.base.named_parameters() if "lora_" not in name)
 
-    def hidden(self, ids: Sequence[int], starts: Sequence[int]) -> Tensor:
-        """Hidden states before the head, (T, D), of records laid end to end, positions counted from each start."""
+    def hidden(self, ids: Sequence[int], starts: Sequence[int], below_TD: Tensor | None = None) -> Tensor:
+        """Hidden states before the head, (T, D), of records laid end to end, positions counted from each start.
+
+        below_TD: hidden states below the first layer that learns, where they are known. Fast road only.
+        """
         places = [place for a, b in pairwise(starts) for place in range(b - a)]
         ids_1T = torch.tensor([ids], device=self.device)
         places_1T = torch.tensor([places], device=self.device)
         if self.fast is not None:
-            return self.fast.hidden(ids_1T, places_1T, starts, self.adapted)
+            return self.fast.hidden(ids_1T, places_1T, starts, self.adapted, below_TD)
         out = self.base.get_decoder()(
             input_ids=ids_1T, position_ids=places_1T, starts=list(starts), use_cache=False, return_dict=True
         )
@@ -145,7 +150,7 @@ class Model:
     def loss_sum(self, row: Row) -> tuple[Tensor, int]:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
-        hidden_ND = self.hidden(ids, row.starts)[self._index([place - 1 for place in places])]
+        hidden_ND = self.hidden(ids, row.starts, self._below(row))[self._index([place - 1 for place in places])]
         return linear_cross_entropy(
             hidden_ND, self.head, self._index([ids[place] for place in places]), self.arena
         ), len(places)
@@ -153,7 +158,7 @@ class Model:
     def loss_sums(self, row: Row) -> list[tuple[float, int]]:
         """``loss_sum`` of each example of a row by itself, for scoring."""
         places, ids = _learned(row)
-        hidden_TD = self.hidden(ids, row.starts)
+        hidden_TD = self.hidden(ids, row.starts, self._below(row))
         sums = []
         for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
@@ -161,6 +166,27 @@ class Model:
             loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]), self.arena)
             sums.append((float(loss), len(own)))
         return sums
+
+    def keep_lower(self, folder: Path, full: Callable[[str], None]) -> None:
+        """Compute the layers below the first that learns once a record; keep what they give in a file in ``folder``.
+
+        full: called with the reason where the disk takes no more.
+        """
+        fast = self.fast
+        assert fast is not None
+        self.lower = Lower(folder, lambda example: fast.below(example.ids), full)
+
+    def lower_bytes(self, tokens: int) -> int:
+        """What ``keep_lower`` writes for so many tokens; 0 where there is nothing below the first layer that learns."""
+        if self.fast is None or not self.fast.first:
+            return 0
+        return tokens * self.head.shape[1] * PRECISIONS[self.precision].itemsize
+
+    def _below(self, row: Row) -> Tensor | None:
+        if self.lower is None:
+            return None
+        out_TD = torch.empty(len(row), self.head.shape[1], dtype=PRECISIONS[self.precision], device=self.device)
+        return self.lower.of(row, out_TD)
 
     def _index(self, values: list[int]) -> Tensor:
         return torch.tensor(values, device=self.device, dtype=torch.long)

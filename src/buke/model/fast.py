@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer
 from buke.kernels.attention import Attention
+from buke.pack import groups
 
 ROW = 1024  # tokens of prompts read at once
 FAMILY = ("LlamaDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer", "MistralDecoderLayer")
@@ -28,16 +29,29 @@ class Fast:
     keep: str = "all"
     arena: Arena = field(default_factory=Arena)
 
-    def hidden(self, ids_1T: Tensor, places_1T: Tensor, starts: Sequence[int], adapted: bool) -> Tensor:
-        """Hidden states before the head, (T, D)."""
+    @property
+    def first(self) -> int:
+        """The first layer that learns; what is below it makes the same of a record for ever."""
+        return next((number for number, layer in enumerate(self.layers[True]) if layer.adapters), 0)
+
+    def hidden(
+        self, ids_1T: Tensor, places_1T: Tensor, starts: Sequence[int], adapted: bool, below_TD: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states before the head, (T, D). below_TD: those below the first layer that learns, where known."""
         decoder = self.base.get_decoder()
-        x_TD = decoder.embed_tokens(ids_1T)[0]
+        known = 0 if below_TD is None else self.first
+        x_TD = decoder.embed_tokens(ids_1T)[0] if below_TD is None else below_TD
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, places_1T)
         place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, self.keep)
-        for number, layer in enumerate(self.layers[adapted]):
+        for number, layer in enumerate(self.layers[adapted][known:], known):
             x_TD = decoder_layer(x_TD, layer, number, place)
         self.arena.give_back()  # the head needs the room
         return decoder.norm(x_TD)  # type: ignore[no-any-return]
+
+    def below(self, ids: Sequence[int]) -> Tensor:
+        """Hidden states (T, D) of one record below the first layer that learns."""
+        with torch.no_grad():
+            return self._without_gradient(ids, range(len(ids)), (0, len(ids)), True, own=slice(self.first))
 
     def begin(self, prompts: Sequence[Sequence[int]], store: Any, adapted: bool) -> Tensor:
         """Hidden states (B, D) of the last token of each prompt; no padding is computed.
@@ -45,11 +59,7 @@ class Fast:
         store.put(layer, first question, starts, keys, values) gets what is to be kept of the prompts of a row.
         """
         found, first = [], 0
-        while first < len(prompts):
-            count, tokens = 1, len(prompts[first])
-            while first + count < len(prompts) and tokens + len(prompts[first + count]) <= ROW:
-                tokens, count = tokens + len(prompts[first + count]), count + 1
-            own = prompts[first : first + count]
+        for own in groups(prompts, len(prompts), ROW):
             starts = [0, *accumulate(map(len, own))]
 
             def attention(
@@ -61,7 +71,7 @@ class Fast:
             places = [at for ids in own for at in range(len(ids))]
             x_TD = self._without_gradient([i for ids in own for i in ids], places, starts, adapted, attention)
             found.append(x_TD[[stop - 1 for stop in starts[1:]]])
-            first += count
+            first += len(own)
         return self.base.get_decoder().norm(torch.cat(found))  # type: ignore[no-any-return]
 
     def go_on(self, token_B: Tensor, places_B: Tensor, seen_BL: Tensor, store: Any, adapted: bool) -> Tensor:
@@ -75,16 +85,17 @@ class Fast:
 
     def _without_gradient(
         self, ids: Sequence[int] | Tensor, places: Sequence[int] | Tensor, starts: Sequence[int], adapted: bool,
-        attention: Callable[[int, Layer, Place], Attention | Following],
+        attention: Callable[[int, Layer, Place], Attention | Following] | None = None, own: slice = slice(None),
     ) -> Tensor:  # fmt: skip
-        """The layers over tokens (T, D) with an attention of the caller's."""
+        """The layers over tokens (T, D), with an attention of the caller's if there is one. own: which of them."""
         decoder = self.base.get_decoder()
         device = decoder.embed_tokens.weight.device
         x_TD: Tensor = decoder.embed_tokens(torch.as_tensor(ids, device=device)[None])[0]
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, torch.as_tensor(places, device=device)[None])
         place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena)
-        for number, layer in enumerate(self.layers[adapted]):
-            x_TD = Work(layer, place, number, x_TD, attention=attention(number, layer, place)).forward(x_TD)
+        for number, layer in enumerate(self.layers[adapted][own]):
+            own_attention = attention and attention(number, layer, place)
+            x_TD = Work(layer, place, number, x_TD, attention=own_attention).forward(x_TD)
         return x_TD
 
 

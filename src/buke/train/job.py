@@ -35,6 +35,7 @@ from buke.train.loop import Event, Loop, Saved
 from buke.words import Refusal, language, t
 
 ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
+LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
 HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
@@ -95,6 +96,7 @@ class Job:
     def _keep(self) -> None:
         if self.loop.ranks.index:
             return
+        self.model.lower = None  # its room on the disk is free again
         adapter = self.run / runfolder.ADAPTER
         part = adapter.with_name(f".{adapter.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -144,6 +146,7 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     if model.fast is None:
         say(t("train.plain_road", name=type(model.base).__name__))
     settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
+    settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
     notes = _manifest(settings, lessons.files, model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
@@ -152,6 +155,8 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     else:
         notes, resumed = _same(run, notes), True
     chars = sum(len(record.thought) + len(record.answer) for record in lessons.records)
+    if settings.lower_cache:
+        model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
     loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
     return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
 
@@ -242,6 +247,21 @@ def _activations(
     found = {"activations": kind, "recompute": again}
     told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
     return settings.model_copy(update=found), reasons | told
+
+
+def _lower_cache(
+    settings: Settings, reasons: dict[str, str], model: Model, lessons: Lessons, runs: Path
+) -> tuple[Settings, dict[str, str]]:
+    """Whether what the lower layers make of records is kept, where the user left it open."""
+    size = model.lower_bytes(sum(map(len, [*lessons.train, *lessons.held_out])))
+    if settings.lower_cache and not size:
+        raise Refusal(t("train.no_lower"), t("train.no_lower_hint"))
+    if settings.lower_cache is not None:
+        return settings, reasons
+    free = runfolder.free_bytes(runs)
+    keep = 0 < size <= LOWER_SHARE * free and settings.epochs > 1
+    why = t("train.why_lower", size=hub.amount(size), free=hub.amount(free)) if size else t("train.why_no_lower")
+    return settings.model_copy(update={"lower_cache": keep}), reasons | {"lower_cache": why}
 
 
 def _data(lessons: Lessons, spoken: Prompt) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         s = self.settings
-        self.optimizer = optimizer_for(self.model.trained().values(), float(s.learning_rate or 0), s.weight_decay)
+        self.optimizer = optimizer_for(self.model.trained(), float(s.learning_rate or 0), s.weight_decay, s.lora_plus)
         self.steps = step_count(len(self.train), s.batch * s.accumulation, s.epochs)
         if self.model.precision == "fp16":
             self.progress.scale = FP16_SCALE
@@ -124,7 +124,7 @@ class Loop:
         s, p = self.settings, self.progress
         rate = rate_at(p.step, self.steps, float(s.learning_rate or 0), s.schedule, s.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.model.base.train()
         start = time.monotonic()
         outcome = take_step(self.model, step_rows, self.optimizer, s.clip, self.ranks, p.scale)

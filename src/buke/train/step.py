@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -119,9 +119,19 @@ def find_fault(model: Model, rows: Sequence[Row], parameters: Sequence[nn.Parame
     return None
 
 
-def optimizer_for(parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) over the adapter."""
-    return torch.optim.AdamW(list(parameters), lr=learning_rate, betas=(0.9, 0.999), weight_decay=weight_decay)
+def optimizer_for(
+    parameters: Mapping[str, nn.Parameter], learning_rate: float, weight_decay: float, plus: float = 1.0
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) over the adapter.
+
+    plus: learning rate of the B matrices, which start at zero, relative to that of the rest (Hayou et al. 2024, LoRA+);
+    each group carries its own as ``share``.
+    """
+    sides: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in parameters.items():
+        sides["lora_B" in name and plus != 1].append(parameter)
+    groups = [{"params": side, "share": plus if fast else 1.0} for fast, side in sides.items() if side]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), weight_decay=weight_decay)
 
 
 def rate_at(step: int, steps: int, peak: float, schedule: str, warmup: float) -> float:

@@ -54,6 +54,23 @@ TEXTS = {
         "computed: whole, the activations of a row take {full}; {free} of memory are free",
         "计算得出：一行的激活完整保存要 {full}，可用内存 {free}",
     ),
+    "why_lower": (
+        "computed: what the lower layers make of all records takes {size}; {free} of the disk are free",
+        "计算得出：下面各层对所有记录的输出要 {size}，磁盘可用 {free}",
+    ),
+    "why_no_lower": (
+        "computed: the first layer learns too, or this is not the fast road",
+        "计算得出：第一层也在学习，或不是快速路径",
+    ),
+    "no_lower": (
+        "--lower-cache: no layer lies below the first adapter, or this is not the fast road",
+        "--lower-cache：第一个适配器之下没有层，或不是快速路径",
+    ),
+    "no_lower_hint": ("leave it out, or use --layers upper", "请去掉它，或使用 --layers upper"),
+    "lower_full": (
+        "{run}: the disk takes no more of what the lower layers give ({why}); they are computed in each epoch from here",
+        "{run}：磁盘无法再保存下面各层的输出（{why}）；此后每轮都会重新计算",
+    ),
     "plain_road": (
         "{name} takes the plain road: our fast layers do not know this architecture, dropout or trained biases",
         "{name} 走普通路径：我们的快速层不支持这种架构、dropout 或可训练的偏置",
