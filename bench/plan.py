@@ -43,7 +43,7 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Plan and take steps in this process."""
     from buke.config import make
     from buke.model import load
-    from buke.plan import Task, Watch, measure, own_bytes, Way
+    from buke.plan import Task, Watch, Way, measure, own_bytes
     from buke.records import Example, Row
     from buke.train.ahead import stepper
 

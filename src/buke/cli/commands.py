@@ -31,6 +31,7 @@ def app(common: Common) -> typer.Typer:
     made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
     made.command("get", help=t("hub.get"))(_get(common))
     made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
+    made.command("plan", help=t("plan.plan"))(with_settings(_plan(common), everything, ("data",)))
     made.command("compare", help=t("cli.compare"))(
         with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
     )
@@ -109,6 +110,7 @@ def _train(common: Common) -> Any:
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        dry_run: Annotated[bool, typer.Option("--dry-run", help=t("plan.dry_run"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
@@ -117,9 +119,28 @@ def _train(common: Common) -> Any:
         if resume and (data or config or any(value is not None for value in given.values())):
             raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
         settings = None if resume else settings_from(given, {"data": data}, config)
+        if dry_run and settings:
+            from buke.cli.plan import show_plan
+
+            show_plan(*settings, common.runs, as_json)
+            return
         road.train(common.runs, settings, resume, as_json)
 
     return train
+
+
+def _plan(common: Common) -> Any:
+    def plan(
+        data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
+        config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli.plan import show_plan
+
+        show_plan(*settings_from(given, {"data": data}, config), common.runs, as_json)
+
+    return plan
 
 
 def _compare(common: Common) -> Any:

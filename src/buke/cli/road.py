@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from buke import compare, report, runfolder
+from buke.cli.plan import line as plan_line
 from buke.cli.view import View, clock, number, view_for
 from buke.compare import Progress
 from buke.config import Settings
@@ -19,7 +20,7 @@ from buke.grade import Grader
 from buke.records import HeldOut, Judged, Step
 from buke.train import job as jobs
 from buke.train.job import Job
-from buke.train.loop import Saved, Stopped
+from buke.train.loop import Saved, Stopped, Tightened
 from buke.words import t
 
 
@@ -62,6 +63,7 @@ def train(runs: Path, given: tuple[Settings, dict[str, str]] | None, resume: str
 
 def walk(job: Job, view: View) -> dict[str, Any]:
     """Before, training, after, report; returns what was found, as ``--json`` prints it."""
+    job.watch.start()
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
     before = _before(job, judge, view)
@@ -77,6 +79,7 @@ def walk(job: Job, view: View) -> dict[str, Any]:
         losses = job.loop.best_losses[: len(records)]
         after = _ask(job, records, judge, view, t("cli.asking_after"), adapter=True, losses=losses)
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
+    job.watch.stop()
     job.finish()
     result["manifest"] = job.notes["result"]
     report.write_curve(job.run)
@@ -103,6 +106,7 @@ def _introduce(job: Job, view: View) -> None:
     if len(left_out) > 10:
         view.say(t("cli.more_dropped", count=len(left_out) - 10, file=job.run / runfolder.DATA))
     where = f"{job.model.device.type} {job.model.precision}"
+    view.say(plan_line(job.plan))
     view.say(t("cli.model_line", name=job.settings.model, size=jobs.size(job.model.parameters), where=where))
 
 
@@ -137,6 +141,8 @@ def _lessons(job: Job, view: View) -> None:
                 view.event(event)
             elif isinstance(event, Stopped):
                 stopped = event
+            elif isinstance(event, Tightened):
+                view.say(t("plan.tightened", step=event.step, what=event.words))
             if interrupt.asked and not isinstance(event, Saved) and job.loop.progress.step:
                 job.save()
             if interrupt.asked:

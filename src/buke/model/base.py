@@ -23,7 +23,6 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import psutil
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
@@ -35,7 +34,7 @@ from transformers.utils import logging as transformers_logging
 
 from buke.config import Settings
 from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
-from buke.model.fast import Fast, activation_bytes, fast_of
+from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
 from buke.records import Row
@@ -238,7 +237,9 @@ class Model:
             use_rslora=settings.rslora,
             bias=settings.bias,
             target_modules=_targets(self.base, settings.targets),
-            layers_to_transform=layers_asked(int(self.base.config.get_text_config().num_hidden_layers), settings.layers),
+            layers_to_transform=layers_asked(
+                int(self.base.config.get_text_config().num_hidden_layers), settings.layers
+            ),
             task_type="CAUSAL_LM",
         )
         config.base_model_name_or_path = str(self.folder.resolve())
@@ -247,6 +248,8 @@ class Model:
             self.peft = get_peft_model(self.base, config)
         for module in self.base.modules():
             if isinstance(module, PeftLinear):
+                module.lora_A.to(self.device)  # PEFT puts them beside the weight, which may be streamed from elsewhere
+                module.lora_B.to(self.device)
                 _fuse(module)
         self.fast = fast_of(self.base)
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
@@ -261,16 +264,13 @@ class Model:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def activation_bytes(self, tokens: int, rank: int, kind: str = "full") -> int:
-        """About what the layers keep of a row of so many tokens for the backward pass."""
-        return activation_bytes(self.base, tokens, rank, kind)
-
-    @property
-    def free_bytes(self) -> int:
-        """Memory that is free where this model computes."""
+    def release(self) -> None:
+        """Give back every buffer that is kept to be used again."""
+        self.arena = Arena()
+        if self.fast is not None:
+            self.fast.arena = Arena()
         if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
-        return int(psutil.virtual_memory().available)
+            torch.cuda.empty_cache()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name."""
@@ -305,7 +305,7 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device)
-    streamed = device.type == "cpu" and _is_streamed(folder, settings)
+    streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         base = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
@@ -316,9 +316,11 @@ def load(folder: Path, settings: Settings) -> Model:
             t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
         ) from None
     base.requires_grad_(False)
-    base.eval().to(device)
+    base.eval()
     if streamed:
-        stream(base, PRECISIONS[precision])
+        stream(base, PRECISIONS[precision], device)
+    else:
+        base.to(device)
     model = Model(base, folder, device, precision)
     _prove_attention(model)
     return model
@@ -335,11 +337,11 @@ def _kept_in(folder: Path) -> torch.dtype:
     return {"F16": torch.float16, "BF16": torch.bfloat16}.get(counts.most_common(1)[0][0], torch.float32)
 
 
-def _is_streamed(folder: Path, settings: Settings) -> bool:
+def _is_streamed(folder: Path, settings: Settings, device: torch.device) -> bool:
     """Whether the frozen weights stay in their file: as asked for, or where memory would not hold them well."""
     if settings.weights != "auto":
         return settings.weights == "streamed"
-    return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
+    return device.type == "cpu" and 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
 
 
 def _prove_attention(model: Model) -> None:

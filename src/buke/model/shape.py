@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,14 @@ def config_of(given: dict[str, Any]) -> Any:
         config = AutoConfig.for_model(kind, **{key: value for key, value in given.items() if key != "model_type"})
         return config.get_text_config()
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise Refusal(t("model.architecture", name=given.get("model_type"), why=error), t("model.architecture_hint")) from None
+        raise Refusal(
+            t("model.architecture", name=given.get("model_type"), why=error), t("model.architecture_hint")
+        ) from None
 
 
-def shape(given: dict[str, Any], settings: Settings, precision: str, kept: torch.dtype | None, layers: Sequence[int]) -> Model:
+def shape(
+    given: dict[str, Any], settings: Settings, precision: str, kept: torch.dtype | None, layers: Sequence[int]
+) -> Model:
     """A model with an adapter, of some of the layers of a config.json.
 
     kept: format of the frozen weights where it is not that of ``precision``. layers: which of the layers, in order.
@@ -39,15 +44,21 @@ def shape(given: dict[str, Any], settings: Settings, precision: str, kept: torch
     settings = settings.model_copy(update={"layers": f"{own[0]}-{own[-1]}"})
     try:
         with torch.device("meta"):
-            base = AutoModelForCausalLM.from_config(config, dtype=kept or PRECISIONS[precision], attn_implementation="buke")
+            base = AutoModelForCausalLM.from_config(
+                config, dtype=kept or PRECISIONS[precision], attn_implementation="buke"
+            )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal(t("model.architecture", name=given.get("model_type"), why=error), t("model.architecture_hint")) from None
+        raise Refusal(
+            t("model.architecture", name=given.get("model_type"), why=error), t("model.architecture_hint")
+        ) from None
     base.requires_grad_(False)
     base.eval()
     if kept is not None and kept != PRECISIONS[precision]:
-        stream(base, PRECISIONS[precision])
+        stream(base, PRECISIONS[precision], torch.device("meta"))
     model = Model(base, Path(), torch.device("meta"), precision)
     with torch.inference_mode():
         model.hidden([1, 2, 3], (0, 2, 3))  # so that each layer's window is known
-    model.add_adapter(settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*base_model_name_or_path.*")  # it is of no folder
+        model.add_adapter(settings)
     return model

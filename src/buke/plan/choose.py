@@ -90,18 +90,13 @@ def choose(task: Task, budget: int) -> tuple[Fit, int]:
     Raises Refusal with the nearest plan that fits, where none of the ways that the user left open does.
     """
     ways = list(ways_of(task))
-    if len(ways) > 1 and measure(task, *ways[-1]).needed > budget:  # the most frugal one
-        raise refusal(task, budget, measure(task, *ways[-1]))
+    if len(ways) > 1 and measure(task, *ways[-1], budget).needed > budget:  # the most frugal one
+        raise refusal(task, budget, measure(task, *ways[-1], budget))
     for place, way in enumerate(ways):
-        fit = measure(task, *way)
+        fit = measure(task, *way, budget)
         if fit.needed <= budget:
             return fit, place
     raise refusal(task, budget, fit)
-
-
-def first(task: Task) -> Fit:
-    """The way that would be taken if memory were no matter."""
-    return measure(task, *next(ways_of(task)))
 
 
 def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
@@ -141,8 +136,8 @@ def _way(task: Task, tokens: int, streamed: bool) -> Way:
     return Way(tokens, task.precision, streamed=streamed, cuda=task.device == "cuda")
 
 
-def measure(task: Task, way: Way, row_tokens: int) -> Fit:
-    """The memory of a way."""
+def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62) -> Fit:
+    """The memory of a way. budget: how much answers may take, which can be given fewer at once."""
     known = KNOWN.trace(task, way)
     cuda = way.cuda
     slack = CUDA_POOLS if cuda else int(SLACK * (known.peak - known.parts["frozen"] - known.parts["embedding"]))
@@ -150,12 +145,12 @@ def measure(task: Task, way: Way, row_tokens: int) -> Fit:
     if not cuda:
         parts["adapter"] += known.adapter  # the best one is kept beside the one that learns
     parts["passing"] += slack
-    batch, asking = _asking(task, known, parts)
+    batch, asking = _asking(task, known, parts, budget)
     return Fit(way, row_tokens, batch, known, parts, asking)
 
 
-def _asking(task: Task, known: Trace, parts: Mapping[str, int]) -> tuple[int, int]:
-    """Questions at once, and the memory while they are answered: fewer at once where that alone would be the peak."""
+def _asking(task: Task, known: Trace, parts: Mapping[str, int], budget: int) -> tuple[int, int]:
+    """Questions at once, fewer where more do not fit, and the memory while they are answered."""
     s = task.settings
     if not s.questions:
         return s.generation_batch, 0
@@ -170,8 +165,7 @@ def _asking(task: Task, known: Trace, parts: Mapping[str, int]) -> tuple[int, in
     rest = sum(parts.values()) - parts["passing"] - parts["buffers"] - parts["logits"] + reading
     batch = min(s.generation_batch, s.questions)
     if not task.chosen("generation_batch"):
-        room = max(sum(parts.values()), rest + each) - rest
-        while batch > 1 and batch * each > room:
+        while batch > 1 and rest + batch * each > budget:
             batch = (batch + 1) // 2
     return batch, rest + batch * each
 
@@ -227,13 +221,13 @@ def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
 def choose_plainly(task: Task, budget: int) -> tuple[Fit, int]:
     """As ``choose``; LookupError where nothing fits."""
     for place, way in enumerate(ways_of(task)):
-        if (fit := measure(task, *way)).needed <= budget:
+        if (fit := measure(task, *way, budget)).needed <= budget:
             return fit, place
     raise LookupError
 
 
 def _fits(task: Task, budget: int) -> bool:
-    return measure(task, *list(ways_of(task))[-1]).needed <= budget
+    return measure(task, *list(ways_of(task))[-1], budget).needed <= budget
 
 
 def _but(task: Task, changes: Mapping[str, Any], fixed: frozenset[str] | None = None) -> Task:

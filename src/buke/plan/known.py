@@ -10,7 +10,8 @@ from typing import Any
 _QWEN = {"model_type": "qwen2", "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
          "max_position_embeddings": 131072}  # fmt: skip
 _LLAMA = {"model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5, "tie_word_embeddings": False,
-          "max_position_embeddings": 131072, "vocab_size": 128256, "num_key_value_heads": 8, "head_dim": 128}  # fmt: skip
+          "max_position_embeddings": 131072, "vocab_size": 128256,
+          "num_key_value_heads": 8, "head_dim": 128}  # fmt: skip
 
 
 def _shape(family: dict[str, Any], width: int, inner: int, layers: int, heads: int, **more: int) -> dict[str, Any]:

@@ -35,12 +35,12 @@ class Stretch:
 class Live(TorchDispatchMode):
     """While on, counts the bytes of storages from where an operation first returns them until they are freed.
 
-    Works on real tensors and on meta tensors, of which values that Python asks for are made up. size: what the allocator
-    makes of a storage's bytes. ask: figures to note where the most lives.
+    Works on real tensors and on meta tensors, of which values that Python asks for are made up. size: what the
+    allocator makes of a storage's bytes. ask: figures to note where the most lives.
     """
 
     def __init__(self, size: Round = lambda count: count, ask: Callable[[], tuple[int, ...]] = lambda: ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.size, self.ask = size, ask
         self.now = self.most = self.start = 0
         self.at_peak: tuple[int, ...] = ()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import gc
 import re
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -58,6 +62,24 @@ def _group_free() -> int:
     return 2**62
 
 
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: on a card, on the CPU, or that a limit was passed."""
+    text = str(error)
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or "can't allocate memory" in text
+        or "CUDA out of memory" in text
+    )
+
+
+def trim() -> None:
+    """Let the C library give back what it holds and nobody uses, where it can."""
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Watch:
     """The most memory of its own that this process held since ``start``, looked at every so often by a thread.
 
@@ -79,10 +101,14 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> int:
-        """End; the peak in bytes, of the card's memory where that computes."""
+        """End; the peak."""
         self._end.set()
         if self._thread is not None:
             self._thread.join()
+        return self.most()
+
+    def most(self) -> int:
+        """The peak so far in bytes, of the card's memory where that computes."""
         self._look()
         if self.device == "cuda" and torch.cuda.is_available():
             return int(torch.cuda.max_memory_reserved())

@@ -49,6 +49,7 @@ class Trace:
     adapter: int  # bytes of the adapter alone
     parameters: int  # of the layers, without the adapter
     head: int  # parameters of the head
+    learning_share: float  # of the layers, that the backward pass goes through
     fast: bool  # whether our own layers compute it
 
 
@@ -58,7 +59,8 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
     whole: follow all layers. Raises Refusal for an architecture that cannot be built.
     """
     layers, more = ([], 0) if whole else _sample(given, settings)
-    kept = torch.bfloat16 if way.streamed else None
+    # another format than it computes in, so that weights are brought in by parts, as they are from another device
+    kept = (torch.float16 if way.precision == "bf16" else torch.bfloat16) if way.streamed else None
     model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))))
     if model.fast is None and more:  # what transformers keeps is not marked by layers
         model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given)))), 0
@@ -115,7 +117,7 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     """Peak and parts of a model with ``more`` layers like the middle one of those followed that learn."""
     middle, each = _middle(model), 0
     size: Round = live.size
-    sizes = {name: 0 for name in ("frozen", "embedding", "adapter")}
+    sizes = dict.fromkeys(("frozen", "embedding", "adapter"), 0)
     ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
     file = parameters = 0
     for name, p in _parameters(model).items():
@@ -138,6 +140,7 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     if way.cuda:  # its optimizer makes the roots of all second moments at once
         peak = max(peak, start + 2 * sizes["adapter"] // 3)
     shared, logits = (*at_peak, 0, 0)[:2]
+    share = _learning_share(model, more)
     inputs = way.tokens * model.head.shape[1] * PRECISIONS[way.precision].itemsize
     layers = 0
     if model.fast is not None and (way.recompute or way.activations == "full"):  # autograd keeps what goes into them
@@ -151,7 +154,15 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
         "logits": logits,
     }
     parts["passing"] = peak - sum(parts.values())
-    return Trace(peak, parts, file, adapter, parameters, model.head.numel(), model.fast is not None)
+    return Trace(peak, parts, file, adapter, parameters, model.head.numel(), share, model.fast is not None)
+
+
+def _learning_share(model: Model, more: int) -> float:
+    if model.fast is None:
+        return 1.0
+    layers = model.fast.layers[True]
+    below = next((number for number, layer in enumerate(layers) if layer.adapters), 0)
+    return 1 - below / (len(layers) + more)
 
 
 def _middle(model: Model) -> int | None:
@@ -176,9 +187,7 @@ def _owned(arena: Arena, size: Round) -> dict[int | None, int]:
     return found
 
 
-def _highest(
-    now: int, stretches: Sequence[Stretch], middle: int | None, more: int
-) -> tuple[int, tuple[int, ...]]:
+def _highest(now: int, stretches: Sequence[Stretch], middle: int | None, more: int) -> tuple[int, tuple[int, ...]]:
     """The most that lives in the course of the stretches, those of the middle layer coming ``more`` times again."""
     most, at_peak = now, stretches[0].at_peak
     for stretch in stretches:

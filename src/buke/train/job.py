@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,14 +26,15 @@ from buke.intake import FileInfo
 from buke.model import Model
 from buke.model import load as load_model
 from buke.pack import step_count
+from buke.plan import FIRST_STEPS, Plan, Watch
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.runfolder import sha256_of
+from buke.train.ahead import config_in, plan_lessons
 from buke.train.lessons import LENGTH, lessons_of, read_all
-from buke.train.loop import Event, Loop, Saved
+from buke.train.loop import Event, Loop, Saved, Tightened
 from buke.words import Refusal, language, t
 
-ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
 LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
 HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
@@ -52,8 +52,13 @@ class Job:
     model: Model
     held_out: list[Record]
     loop: Loop
+    plan: Plan
     notes: dict[str, Any] = field(default_factory=dict)  # the manifest
     resumed: bool = False
+
+    def __post_init__(self) -> None:
+        limit = self.plan.memory["budget"] if self.settings.memory else None
+        self.watch = self.loop.watch = Watch(self.model.device.type, limit)
 
     def events(self) -> Iterator[Event]:
         """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded.
@@ -68,6 +73,7 @@ class Job:
             self._forget_after(self.loop.progress)
         for event in self.loop.events():
             self._record(event)
+            self._pace_known(event)
             yield event
         self._keep()
 
@@ -82,10 +88,35 @@ class Job:
     def _record(self, event: Event) -> None:
         if self.loop.ranks.index:
             return
+        if isinstance(event, Tightened):  # a run taken up again begins with this
+            self.settings = self.settings.model_copy(update=event.changes)
+            self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
+            runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
         if isinstance(event, Step):
             runfolder.append_line(self.run / runfolder.STEPS, event)
         elif isinstance(event, HeldOut):
             runfolder.append_line(self.run / runfolder.EVAL, event)
+
+    def note_measured(self) -> None:
+        """Write into plan.json, beside what was planned, what the run took so far."""
+        if self.loop.ranks.index:
+            return
+        steps = runfolder.read_lines(self.run / runfolder.STEPS)
+        self.plan.measured.update(
+            peak=self.watch.most(), training_seconds=round(self.loop.progress.seconds, 1),
+            tokens=sum(step["all_tokens"] for step in steps),
+            disk=sum(path.stat().st_size for path in self.run.rglob("*") if path.is_file()),
+        )  # fmt: skip
+        runfolder.write_json(self.run / runfolder.PLAN, self.plan)
+
+    def _pace_known(self, event: Event) -> None:
+        """Once the first steps are taken, correct the time that was planned."""
+        if not isinstance(event, Step) or event.step != FIRST_STEPS or self.loop.ranks.index:
+            return
+        steps = runfolder.read_lines(self.run / runfolder.STEPS)
+        tokens, seconds = (sum(step[name] for step in steps) for name in ("all_tokens", "seconds"))
+        self.plan = self.plan.corrected(len(steps), tokens, seconds)
+        runfolder.write_json(self.run / runfolder.PLAN, self.plan)
 
     def _forget_after(self, progress: Progress) -> None:
         """Drop the lines a crash left after the checkpoint; those steps and scorings are done again."""
@@ -112,6 +143,7 @@ class Job:
 
     def finish(self) -> None:
         """Write the manifest for the last time: trained, and asked where it was to be asked."""
+        self.note_measured()
         self.notes["finished"] = _now()
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
@@ -139,18 +171,20 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     found = asked.model_copy(update={"length": settings.length})  # findings name the files as the user did
     lessons = lessons_of(found, spoken, reads)
-    settings, reasons = _pace(settings, reasons, len(lessons.train))
+    settings, reasons = pace(settings, reasons, len(lessons.train))
+    plan = plan_lessons(settings, reasons, folder, lessons, runs, refuse=run is None)
+    settings, reasons = plan.settle(settings, reasons)
     say(t("train.loading", model=settings.model))
     model = load_model(folder, settings)
     model.add_adapter(settings)
     if model.fast is None:
         say(t("train.plain_road", name=type(model.base).__name__))
-    settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
+    model.keep_activations(settings.activations, bool(settings.recompute))
     settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
     notes = _manifest(settings, lessons.files, model, spoken)
     if run is None:
         run = runfolder.create(runs, name)
-        _write_start(run, settings, reasons, _data(lessons, spoken), notes, lessons.records)
+        _write_start(run, settings, reasons, _data(lessons, spoken), notes, lessons.records, plan)
         resumed = False
     else:
         notes, resumed = _same(run, notes), True
@@ -158,7 +192,7 @@ def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *
     if settings.lower_cache:
         model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
     loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
-    return Job(run, settings, reasons, spoken, model, lessons.records, loop, notes, resumed)
+    return Job(run, settings, reasons, spoken, model, lessons.records, loop, plan, notes, resumed)
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -185,8 +219,13 @@ def resume(run: Path, runs: Path, say: Say) -> Job:
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
     """Fill in what follows from the model's config: the longest record and the learning rate."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
+    return resolve_from(settings, reasons, config_in(folder), str(folder / "config.json"))
+
+
+def resolve_from(
+    settings: Settings, reasons: dict[str, str], config: Mapping[str, Any], source: str
+) -> tuple[Settings, dict[str, str]]:
+    """As ``resolve``, from what a config.json says. source: its name, for an error."""
     reasons = dict(reasons)
     found: dict[str, int | float] = {}
     places = int(config.get("max_position_embeddings") or LENGTH)
@@ -203,7 +242,7 @@ def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[
             reasons[name] = t("train.why_length", places=places)
     if settings.learning_rate is None:
         if "hidden_size" not in config:
-            missing = t("hub.no_key", name=folder / "config.json", key="hidden_size")
+            missing = t("hub.no_key", name=source, key="hidden_size")
             raise Refusal(missing, t("model.architecture_hint"))
         width = int(config["hidden_size"])
         found["learning_rate"] = learning_rate_for(width)
@@ -219,7 +258,7 @@ def learning_rate_for(width: int) -> float:
     return float(f"{5e-4 * (2000 / width) ** 0.78:.2g}")
 
 
-def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Settings, dict[str, str]]:
+def pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Settings, dict[str, str]]:
     """How often to score and to save, from the length of the run."""
     per_step = settings.batch * settings.accumulation
     if count < per_step:
@@ -229,24 +268,6 @@ def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Sett
     found = {"eval_every": every, "save_every": settings.save_every or every}
     why = t("train.why_pace", steps=total)
     return settings.model_copy(update=found), reasons | {name: why for name in found if getattr(settings, name) is None}
-
-
-def _activations(
-    settings: Settings, reasons: dict[str, str], model: Model, longest: int
-) -> tuple[Settings, dict[str, str]]:
-    """How activations wait for the backward pass, where the user left it open: the first way that fits into memory."""
-    tokens, room = max(longest, settings.row_tokens), ACTIVATION_SHARE * model.free_bytes
-    sizes = {kind: model.activation_bytes(tokens, settings.rank, kind) for kind in ("full", "half", "byte")}
-    fitting = [kind for kind, size in sizes.items() if size <= room and model.fast is not None]
-    kind: str = settings.activations
-    if kind == "auto":
-        kind = next(iter(fitting), "byte" if model.fast is not None else "full")
-    again = sizes[kind] > room if settings.recompute is None else settings.recompute
-    model.keep_activations(kind, again)
-    why = t("train.why_activations", full=hub.amount(sizes["full"]), free=hub.amount(model.free_bytes))
-    found = {"activations": kind, "recompute": again}
-    told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
-    return settings.model_copy(update=found), reasons | told
 
 
 def _lower_cache(
@@ -351,11 +372,13 @@ def _write_start(
     data: dict[str, Any],
     notes: dict[str, Any],
     held: list[Record],
+    plan: Plan,
 ) -> None:
     runfolder.write_text(run / runfolder.RUN_TOML, to_toml(settings, reasons))
     runfolder.write_json(run / runfolder.DATA, data)
     runfolder.write_json(run / runfolder.MANIFEST, notes)
     runfolder.write_lines(run / runfolder.HELD_OUT, held)
+    runfolder.write_json(run / runfolder.PLAN, plan)
 
 
 def _same(run: Path, notes: dict[str, Any]) -> dict[str, Any]:
