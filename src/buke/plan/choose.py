@@ -93,6 +93,8 @@ def choose(task: Task, budget: int) -> tuple[Fit, int]:
     if len(ways) > 1 and measure(task, *ways[-1], budget).needed > budget:  # the most frugal one
         raise refusal(task, budget, measure(task, *ways[-1], budget))
     for place, way in enumerate(ways):
+        if place < len(ways) - 1 and least(task, way[0]) > budget:
+            continue
         fit = measure(task, *way, budget)
         if fit.needed <= budget:
             return fit, place
@@ -134,6 +136,13 @@ def _weights(task: Task) -> list[bool]:
 
 def _way(task: Task, tokens: int, streamed: bool) -> Way:
     return Way(tokens, task.precision, streamed=streamed, cuda=task.device == "cuda")
+
+
+def least(task: Task, way: Way) -> int:
+    """Bytes that a way takes for its weights and adapter alone, known without following it."""
+    parts = KNOWN.trace(task, _way(task, 1, way.streamed)).parts
+    held = CUDA_CONTEXT if way.cuda else task.held
+    return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
 
 def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62) -> Fit:
@@ -221,7 +230,7 @@ def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
 def choose_plainly(task: Task, budget: int) -> tuple[Fit, int]:
     """As ``choose``; LookupError where nothing fits."""
     for place, way in enumerate(ways_of(task)):
-        if (fit := measure(task, *way, budget)).needed <= budget:
+        if least(task, way[0]) <= budget and (fit := measure(task, *way, budget)).needed <= budget:
             return fit, place
     raise LookupError
 
