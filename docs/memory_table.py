@@ -2,7 +2,7 @@
 
     python docs/memory_table.py [--model NAME] [--to FILE]     --model: that model's rows alone, to stdout
 
-No model is read: a step is followed on tensors without data (docs/decisions/0009).
+No model is read: a step is followed on tensors without data (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LIBRARIES = 0.4  # GB that a process holds before a model is loaded
 LENGTHS = (4096, 2048, 1024, 512)  # tokens of the longest record
 HEAD = """# What fits where
 
-Written by `python docs/memory_table.py`: for each R1 distill and memory the longest record, of 4,096, 2,048, 1,024 and 512
-tokens, with which a run was planned to fit, and how: LoRA of rank 16 on all linear layers. **Predicted, not run on a GPU.**
-GB are 10^9 bytes. Of a card 0.5 GB are taken to be CUDA's, of a machine 2 GB the system's.
+Written by `python docs/memory_table.py`: for each R1 distill and memory the longest record, of 4,096, 2,048, 1,024 and
+512 tokens, with which a run was planned to fit, and how: LoRA of rank 16 on all linear layers. GB are 10^9 bytes.
+**Predicted, not run on a GPU.** Of a card 0.5 GB are taken to be CUDA's, of a machine 2 GB the system's.
 
 *streamed*: the frozen weights stay in 16 bit in their file (CPU), or in the machine's memory (card, which then needs as
 much of that as stands in the second column). *half*, *byte*, *recompute*: how activations wait, see

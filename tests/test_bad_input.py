@@ -111,7 +111,7 @@ def unknown_field(place: Place) -> list[str]:
     return place.train("--question-field", "Frage")
 
 
-@case(r"3 records to learn from are fewer than the 8 of one step")
+@case(r"3 records to learn from are fewer than the 4 of one step")
 def fewer_records_than_a_batch(place: Place) -> list[str]:
     return place.train(data=write_lessons(place.folder / "few.jsonl", 3))
 
@@ -268,9 +268,9 @@ def resume_of_an_unknown_run(place: Place) -> list[str]:
     return ["train", "--resume", "run"]
 
 
-@case("takes no data and no other settings")
-def resume_with_other_settings(place: Place) -> list[str]:
-    return ["train", "--resume", "run", "--epochs", "5"]
+@case("takes no data")
+def resume_with_other_data(place: Place) -> list[str]:
+    return ["train", "--resume", "run", str(place.data)]
 
 
 @case("there is no such run")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from safetensors.torch import load, save
 from torch import nn
 
 from buke import checkpoint
 from buke.checkpoint import BEST, OPTIMIZER, STATE, WEIGHTS, Progress
+from buke.model import safetensors_of
 from buke.words import Refusal
+from faults import Faulty, failing, on
 
 
 def made(width: int = 5) -> tuple[dict[str, nn.Parameter], torch.optim.AdamW]:
@@ -31,6 +39,7 @@ def step(parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW) -> N
 
 def saved(run: Path, steps: int, keep: int = 2) -> tuple[dict[str, nn.Parameter], torch.optim.AdamW]:
     parameters, optimizer = made()
+    run.mkdir(exist_ok=True)
     for number in range(1, steps + 1):
         step(parameters, optimizer)
         checkpoint.save(run, Progress(step=number), parameters, optimizer, {}, keep)
@@ -50,9 +59,9 @@ def test_going_on_from_a_checkpoint_is_going_on(tmp_path: Path) -> None:
 
     again, other = made()
     step(again, other)  # state of its own, to be replaced
-    back, kept = checkpoint.restore(tmp_path, again, other)
-    assert back == progress
-    assert torch.equal(kept["a"], best["a"])
+    found = checkpoint.restore(tmp_path, again, other)
+    assert found.progress == progress
+    assert torch.equal(found.best["a"], best["a"])
     for _ in range(4):
         step(again, other)
     for name, parameter in parameters.items():
@@ -73,7 +82,7 @@ def test_the_newest_few_are_kept(tmp_path: Path) -> None:
     saved(tmp_path, 5, keep=2)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000004", "000005"]
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer)[0].step == 5
+    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 5
 
 
 def test_saving_the_same_step_again_replaces_it(tmp_path: Path) -> None:
@@ -108,7 +117,7 @@ def test_a_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path) -> Non
     saved(tmp_path, 3)
     DAMAGES[damage](tmp_path / "checkpoints" / "000003")
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer)[0].step == 2
+    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 2
 
 
 def test_without_a_whole_checkpoint_restoring_is_refused_and_touches_nothing(tmp_path: Path) -> None:
@@ -137,11 +146,116 @@ def test_a_checkpoint_of_another_adapter_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_left_half_written_does_not_count(tmp_path: Path) -> None:
     saved(tmp_path, 1)
-    part = tmp_path / "checkpoints" / ".000002.part"
+    part = tmp_path / "checkpoints" / ".000002.1.part"
     part.mkdir()
     (part / STATE).write_text("{}")
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer)[0].step == 1
+    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 1
     step(parameters, optimizer)
     checkpoint.save(tmp_path, Progress(2), parameters, optimizer, {}, 2)  # the remains are in nobody's way
-    assert checkpoint.restore(tmp_path, *made())[0].step == 2
+    assert checkpoint.restore(tmp_path, *made()).progress.step == 2
+
+
+def test_our_safetensors_are_those_of_the_library(tmp_path: Path) -> None:
+    """Byte for byte, for types of every width, scalars, empty tensors and views."""
+    tensors = {
+        "b/step": torch.tensor(3.0),
+        "a": torch.arange(6.0).reshape(2, 3).T,
+        "half": torch.randn(3).to(torch.bfloat16),
+        "wide": torch.arange(2, dtype=torch.int64),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "none": torch.zeros(0, 4),
+    }
+    ours = b"".join(bytes(piece) for piece in safetensors_of(tensors))
+    library = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"format": "pt"})
+    assert ours == library
+    back = load(ours)
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with checkpoints of the steps 1, 2 and 3."""
+    run = tmp_path_factory.mktemp("three")
+    parameters, optimizer = made()
+    for number in range(1, 4):
+        step(parameters, optimizer)
+        checkpoint.save(run, Progress(number, 0.5), parameters, optimizer, {"a": torch.ones(2)}, 3)
+    return run
+
+
+@given(st.data())
+def test_damage_at_any_place_is_recognised_and_the_checkpoint_before_is_used(three: Path, data: st.DataObject) -> None:
+    """A file cut off at any byte, a flipped bit anywhere, a block of zeros: what a disk does to files."""
+    name = data.draw(st.sampled_from([WEIGHTS, OPTIMIZER, BEST, STATE]))
+    path = three / "checkpoints" / "000003" / name
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    kind = data.draw(st.sampled_from(["cut", "bit", "zeros"]))
+    hurt = bytearray(whole)
+    if kind == "cut":
+        del hurt[place:]
+    elif kind == "bit":
+        hurt[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        hurt[place : place + 64] = bytes(len(hurt[place : place + 64]))
+    assume(hurt != whole)
+    path.write_bytes(hurt)
+    try:
+        found = checkpoint.restore(three, *made())
+        assert (found.progress.step, found.damaged) == (2, (path.parent,))
+        assert checkpoint.newest(three) == 2
+    finally:
+        path.write_bytes(whole)
+    assert checkpoint.restore(three, *made()).damaged == ()
+
+
+def calls_of_a_save(run: Path) -> int:
+    parameters, optimizer = saved(run, 2)
+    with on(Faulty()) as disk:
+        step(parameters, optimizer)
+        checkpoint.save(run, Progress(3), parameters, optimizer, {"a": torch.ones(2)}, 2)
+    assert isinstance(disk, Faulty)
+    return disk.calls
+
+
+@pytest.mark.parametrize(("number", "forever"), [(errno.ENOSPC, True), (errno.EIO, False), (errno.EROFS, True)])
+def test_a_fault_at_any_write_leaves_a_whole_checkpoint_and_the_next_save_works(
+    number: int, forever: bool, tmp_path: Path
+) -> None:
+    calls = calls_of_a_save(tmp_path / "count")
+    assert calls > 20
+    for at in range(1, calls + 1):
+        run = tmp_path / str(at)
+        parameters, optimizer = saved(run, 2)
+        step(parameters, optimizer)
+        with on(Faulty(at, failing(number), forever)), suppress(OSError):
+            checkpoint.save(run, Progress(3), parameters, optimizer, {"a": torch.ones(2)}, 2)
+        found = checkpoint.restore(run, *made())
+        assert found.damaged == ()
+        assert found.progress.step in (2, 3)
+        names = {path.name for path in (run / "checkpoints").iterdir()}
+        assert {f"{found.progress.step:06d}"} <= names
+        assert not [name for name in names if name.startswith(".")]  # nothing half written stays
+        checkpoint.save(run, Progress(4), parameters, optimizer, {}, 2)
+        assert checkpoint.newest(run) == 4
+        assert len(list((run / "checkpoints").iterdir())) == 2
+
+
+def test_a_process_killed_while_a_checkpoint_is_replaced_leaves_the_old_one(tmp_path: Path) -> None:
+    saved(tmp_path, 2)
+    place = tmp_path / "checkpoints"
+    (place / "000002").rename(place / "000002.old")  # as between the two renamings
+    assert checkpoint.restore(tmp_path, *made()).progress.step == 2
+    parameters, optimizer = made()
+    checkpoint.restore(tmp_path, parameters, optimizer)
+    checkpoint.save(tmp_path, Progress(2), parameters, optimizer, {}, 2)
+    assert sorted(path.name for path in place.iterdir()) == ["000001", "000002"]
+
+
+def test_a_run_folder_that_vanished_does_not_come_back_half(tmp_path: Path) -> None:
+    parameters, optimizer = saved(tmp_path / "run", 1)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(FileNotFoundError):
+        checkpoint.save(tmp_path / "run", Progress(2), parameters, optimizer, {}, 2)
+    assert not (tmp_path / "run").exists()

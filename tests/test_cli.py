@@ -19,8 +19,9 @@ from rich.text import Text
 
 import buke
 from buke import cli, words
-from buke.cli import commands, flags, run
-from buke.cli.flags import Common, common, settings_from
+from buke.cli import commands, run
+from buke.cli.common import Common, common
+from buke.cli.flags import settings_from
 from buke.cli.view import Figures, LiveView, View, clock, curve, number
 from buke.config import Settings, aliases_of, choices, meaning
 from buke.records import HeldOut, Step
@@ -55,7 +56,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, dict[str, str
     from buke.cli import road
 
     calls: list[tuple[Settings, dict[str, str]]] = []
-    monkeypatch.setattr(road, "train", lambda runs, settings, resume, as_json: calls.append(settings))
+    monkeypatch.setattr(road, "train", lambda runs, settings, *_, **__: calls.append(settings))
     return calls
 
 
@@ -256,6 +257,20 @@ def test_nothing_heavy_is_loaded_for_a_light_command(arguments: list[str]) -> No
     assert python("-c", code).stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--help"], "pydantic"),
+        (["get", "--help"], "buke.config"),
+        (["--version"], "buke.config"),
+        (["runs"], "buke.config"),
+    ],
+)
+def test_settings_are_read_only_for_a_command_that_has_them(arguments: list[str], unneeded: str) -> None:
+    code = f"import sys, buke.cli\nbuke.cli.run({arguments!r})\nprint({unneeded!r} in sys.modules, file=sys.stderr)"
+    assert python("-c", code).stderr.splitlines()[-1] == "False"
+
+
 # --- what is shown while a run is under way
 
 
@@ -290,6 +305,21 @@ def test_the_curve_is_drawn_where_there_is_room() -> None:
     assert drawn.spans  # in colours
     assert curve(figures, 30, 12).plain == curve(figures, 80, 3).plain == ""
     assert curve(Figures(10, 1.0), 80, 12).plain == ""
+
+
+def test_the_held_out_part_of_an_earlier_run_has_its_own_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    view = View()
+    with view.training(10, 1.0):
+        for event in (HeldOut(0, 12.0, 4, 9, 0.1, True, 8.0, 4), step(1, 2.0), step(2, 1.0)):
+            view.event(event)
+        view.event(HeldOut(2, None, 0, 9, 0.1, False, 10.0, 4))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "step 0: held-out loss 3.000 (best so far); on the earlier run's part 2.000"
+    assert "held-out 3.000 (earlier 2.000)" in lines[1]
+    assert lines[3] == "step 2: held-out loss -; on the earlier run's part 2.500"
+    drawn = curve(view.figures, 80, 14).plain
+    assert "earlier run's" in drawn
+    assert all(len(line) <= 80 for line in drawn.splitlines())
 
 
 def test_the_live_view_draws_bar_figures_and_curve_over_a_whole_run() -> None:
@@ -327,7 +357,6 @@ def test_figures_for_people() -> None:
         "0:00", "1:00", "1:01", "59:59", "1:00:00", "10:01:01",
     ]  # fmt: skip
     assert (number(None), number(1.23456), number(2.0, 1)) == ("-", "1.235", "2.0")
-    assert flags.Common is Common
 
 
 def test_more_lessons_than_there_are_is_something_to_mend(capsys: pytest.CaptureFixture[str]) -> None:

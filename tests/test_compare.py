@@ -242,7 +242,8 @@ def test_a_damaged_or_foreign_adapter_is_refused(copy: Path) -> None:
     weights = copy / runfolder.ADAPTER / "adapter_model.safetensors"
     data = weights.read_bytes()
     weights.write_bytes(data[:-10])
-    assert "the adapter cannot be read" in refused(copy).message
+    assert "this adapter is not whole" in refused(copy).message
+    assert "adapter_model.safetensors: cut off" in refused(copy).details[0]
     weights.write_bytes(data)
     text = (copy / runfolder.RUN_TOML).read_text(encoding="utf-8")
     (copy / runfolder.RUN_TOML).write_text(text.replace("rank = 16", "rank = 8"), encoding="utf-8")

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buke import config, words
-from buke.cli.flags import common, settings_from
+from buke.cli.common import common
+from buke.cli.flags import settings_from
 from buke.config import GROUPS, TUTORIAL, Settings, aliases_of, choices, group_of, make, meaning, read_toml, to_toml
 from buke.words import Refusal
 

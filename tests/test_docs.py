@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from buke.cli import flags
+from buke.cli.common import common
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = ["README.md", "README.zh-CN.md"]
@@ -23,9 +24,9 @@ HAND_WRITTEN = [page for page in PAGES if not page.startswith("docs/reference/")
 STARTS = (("buke",), ("python3", "start.py"), ("python", "start.py"), ("py", "start.py"))
 
 
-def maker() -> ModuleType:
-    """docs/reference/make.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "reference" / "make.py")
+def maker(place: str = "reference/make.py") -> ModuleType:
+    """docs/reference/make.py, or another script of the documentation, as a module."""
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / place)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -55,7 +56,7 @@ def arguments_of(line: str) -> list[str] | None:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as buke does, without running it. Raises what the command line raises."""
-    rest, _ = flags.common(arguments)
+    rest, _ = common(arguments)
     top: Any = maker().command_tree()
     if not rest or rest in (["--version"], ["--help"]):
         return
@@ -80,6 +81,14 @@ def test_the_reference_is_the_same_in_any_terminal(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert maker().pages() == here
+
+
+def test_the_tables_of_performance_are_what_its_figures_say() -> None:
+    made, page = maker("performance_pictures.py"), read("docs/performance.md")
+    figures = json.loads(read("docs/performance.json"))
+    assert made.filled(page, figures) == page, "stale: run docs/performance_pictures.py"
+    assert set(re.findall(r"<!-- table: (\w+) -->", page)) == set(figures)
+    assert made.filled("<!-- table: step -->\n| old |\nnext", figures).count("| buke |") == 1
 
 
 @pytest.mark.parametrize("page", HAND_WRITTEN)

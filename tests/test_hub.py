@@ -205,7 +205,7 @@ def test_pickle_is_refused_but_may_lie_beside(model: Path) -> None:
     found = refusal(model)
     assert "pickle" in found.message
     assert "safetensors" in found.hint
-    assert not found.details
+    assert found.details == ("pytorch_model.bin",)
 
 
 def test_adapter_is_not_a_base(model: Path) -> None:
@@ -213,6 +213,123 @@ def test_adapter_is_not_a_base(model: Path) -> None:
     assert "org/base" in refusal(model).hint
     (model / "adapter_config.json").write_text("[")
     assert "does not name it" in refusal(model).hint
+
+
+# --- formats, layers, shards that nobody names
+
+
+def rewritten(path: Path, change: Any) -> None:
+    """A safetensors file with its header changed; its length stays what the header says."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"dtype": "F16"}, "F16 [2, 3]"),
+        ({"shape": [2, 4]}, "F32 [2, 4]"),
+        ({"data_offsets": [20, 24]}, "F32 [2, 3]"),
+        ({"data_offsets": [24, 0]}, "F32 [2, 3]"),
+        ({"shape": "x"}, "header"),
+        ({"data_offsets": [-4, 24]}, "header"),
+        ({"shape": [[2]]}, "header"),
+    ],
+)
+def test_a_format_that_the_bytes_do_not_fit(model: Path, change: dict[str, Any], told: str) -> None:
+    rewritten(model / "model.safetensors", lambda header: header["a"].update(change))
+    (problem,) = refusal(model).details
+    assert problem.startswith("model.safetensors:")
+    assert told in problem
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.uint8])
+def test_quantised_weights_are_named(model: Path, kind: type) -> None:
+    quantised = {"layers.0.q.qweight": np.ones((2, 3), kind), "layers.0.q.scales": np.ones(2, np.float16)}
+    save_file(quantised | {"position_ids": np.arange(3)}, model / "model.safetensors")
+    (problem,) = refusal(model).details
+    assert "layers.0.q.qweight" in problem
+    assert "quantised" in problem
+
+
+def test_a_shard_that_the_index_does_not_name(sharded: Path) -> None:
+    save_file(tensors("c"), sharded / "consolidated.safetensors")  # another copy, as some models bring
+    hub.check_model_folder(sharded)
+    save_file(tensors("c"), sharded / "model-00003-of-00003.safetensors")
+    (problem,) = refusal(sharded).details
+    assert problem.startswith("model-00003-of-00003.safetensors:")
+    assert check.INDEX in problem
+
+
+def test_layers_of_which_there_is_nothing(model: Path) -> None:
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 4}
+    (model / "config.json").write_text(json.dumps(config))
+    save_file(tensors("model.layers.0.x", "model.layers.2.x"), model / "model.safetensors")
+    (problem,) = refusal(model).details
+    assert "layer 1, 3" in problem
+    save_file(tensors(*(f"model.layers.{n}.x" for n in range(4))), model / "model.safetensors")
+    hub.check_model_folder(model)
+
+
+# --- what was made from a base
+
+
+def test_only_a_base_that_was_touched_is_read_again(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"folder": str(model), "sha256": hub.hashes(model)}
+    later = "2999-01-01T00:00:00+00:00"
+    assert hub.changed(model, base) == hub.changed(model, base, later) == []
+    monkeypatch.setattr(check, "sha256_of", lambda path: "read")
+    assert hub.changed(model, base, later) == []
+    assert len(hub.changed(model, base, "2000-01-01T00:00:00+00:00")) == 3  # written after that
+    assert len(hub.changed(model, base | {"folder": "elsewhere"}, later)) == 3
+    monkeypatch.undo()
+    (model / "chat_template.jinja").write_text("x")
+    (model / ".downloaded.json").write_text("x")
+    (model / "tokenizer.json").unlink()
+    assert hub.changed(model, base, later) == ["chat_template.jinja", "tokenizer.json"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors: is missing"),
+        (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"1234"), "cut off"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{"), "adapter_config.json: "),
+        (lambda folder: (folder / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "no LoRA adapter but IA3"),
+    ],
+)
+def test_an_adapter_that_cannot_be_taken(model: Path, tmp_path: Path, spoil: Any, told: str) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4}')
+    save_file(tensors("a"), folder / "adapter_model.safetensors")
+    assert hub.check_adapter(folder, model)["r"] == 4
+    spoil(folder)
+    with pytest.raises(Refusal) as caught:
+        hub.check_adapter(folder, model)
+    assert str(folder) in caught.value.message
+    assert told in "\n".join([caught.value.message, *caught.value.details])
+    assert caught.value.hint
+
+
+def test_an_adapter_of_another_base(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    save_file(tensors("a"), folder / "adapter_model.safetensors")
+    base = {"name": "org/base", "folder": "/models/base", "sha256": hub.hashes(model)}
+    (folder / "buke.json").write_text(json.dumps({"base": base, "started": "2026-01-01T00:00:00+00:00"}))
+    hub.check_adapter(folder, model)
+    save_file(tensors("a", "c"), model / "model.safetensors")
+    with pytest.raises(Refusal) as caught:
+        hub.check_adapter(folder, model)
+    assert caught.value.message.endswith("model.safetensors.")
+    assert "org/base" in caught.value.hint
+    assert "/models/base" in caught.value.hint
 
 
 # --- names

@@ -99,6 +99,18 @@ def test_cross_entropy_with_a_head_kept_in_16_bit(monkeypatch: pytest.MonkeyPatc
     )
 
 
+@pytest.mark.parametrize("at_once", [1, 300, 2**24])
+def test_cross_entropy_of_a_head_with_a_bias_that_learns(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(loss, "LOGITS_AT_ONCE", at_once)
+    weight, targets = drawn(97, 13), torch.randint(0, 97, (7,))
+    both_ways(
+        lambda h, b: linear_cross_entropy(h, weight, targets, None, b),
+        lambda h, b: linear_cross_entropy_plain(h, weight, targets, b),
+        [drawn(7, 13).requires_grad_(), drawn(97).requires_grad_()],
+        1e-5,
+    )
+
+
 def test_cross_entropy_without_gradients() -> None:
     hidden, weight, targets = drawn(5, 4), drawn(11, 4), torch.arange(5)
     with torch.inference_mode():

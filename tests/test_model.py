@@ -513,6 +513,38 @@ def test_an_adapter_that_does_not_fit_is_refused(
     assert all(torch.equal(value, model.adapter_state()[name]) for name, value in before.items())
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_weights_that_are_not_finite_are_named(value: float, streamed: bool, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "base", dtype="bfloat16")
+    weights = {name: weight.bfloat16() for name, weight in load_file(folder / "model.safetensors").items()}
+    weights["model.embed_tokens.weight"][7, 3] = value  # of a token that no proof of the architecture looks at
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Refusal, match=r"model\.safetensors: model\.embed_tokens\.weight") as caught:
+        load(folder, settings(weights="streamed" if streamed else "resident"))
+    assert ("1 NaN, 0 infinite" if math.isnan(value) else "0 NaN, 1 infinite") in caught.value.message
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_weights_that_are_in_no_file_are_not_made_up(tied: bool, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "base", tie_word_embeddings=tied)
+    load(folder, settings())
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Refusal, match=r"1 weights .* model\.layers\.1\.mlp\.up_proj\.weight"):
+        load(folder, settings())
+
+
+def test_an_adapter_that_is_not_finite_is_refused(awake: Callable[..., Model], tmp_path: Path) -> None:
+    model = awake()
+    state = model.adapter_state()
+    state[max(state)][0, 0] = math.nan
+    model.save_adapter(tmp_path, {}, state)
+    with pytest.raises(Refusal, match="not finite"):
+        model.load_adapter(tmp_path)
+
+
 # devices, precisions, other models
 
 
@@ -553,9 +585,9 @@ def test_precision_and_device_are_chosen_or_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_architecture_that_cannot_be_packed_is_refused(tmp_path: Path) -> None:
-    recurrent = tiny_folder(tmp_path / "gemma2", kind="gemma2", head_dim=8, initializer_range=0.2)  # caps its scores
-    with pytest.raises(Refusal):
-        load(recurrent, settings())
+    capped = tiny_folder(tmp_path / "gemma2", kind="gemma2", head_dim=8, initializer_range=0.2)
+    with pytest.raises(Refusal, match=r"Gemma2.*caps its attention scores"):
+        load(capped, settings())
     gpt = tiny_folder(tmp_path / "granite", kind="granite", logits_scaling=3.0)  # divides its logits after the head
     with pytest.raises(Refusal, match="Granite"):
         load(gpt, settings())

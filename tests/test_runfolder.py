@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from buke import runfolder, words
 from buke.records import Answer, Ending, Finding, HeldOut, Judged, Record, Severity, Step, Turn, Verdict
 from buke.words import Refusal
+from faults import Faulty, failing, on
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -109,6 +110,16 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch
             runfolder.write_json(path, {"a": 2})
     assert runfolder.read_json(path) == {"a": 1}
     assert os.listdir(tmp_path) == ["f.json"]  # no part is left behind
+
+
+def test_a_line_written_half_is_taken_back_and_waits_for_the_next(tmp_path: Path) -> None:
+    lines = runfolder.Lines(tmp_path / "steps.jsonl")
+    assert lines.add({"step": 1}) == ""
+    with on(Faulty(2, failing(errno.ENOSPC))):  # opened, then full half-way through the line
+        assert "No space left" in lines.add({"step": 2})
+    assert (tmp_path / "steps.jsonl").read_text() == '{"step": 1}\n'
+    assert lines.add({"step": 3}) == ""
+    assert [line["step"] for line in runfolder.read_lines(tmp_path / "steps.jsonl")] == [1, 2, 3]
 
 
 def test_a_number_that_is_none_is_never_written_as_one(tmp_path: Path) -> None:

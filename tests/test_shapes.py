@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buke import intake
-from buke.cli.flags import common, settings_from
+from buke.cli.common import common
+from buke.cli.flags import settings_from
 from buke.config import make, read_toml, to_toml
 from buke.intake.formats import Raw
 from buke.intake.mapping import MISSING, Options, parse, suggest, unknown

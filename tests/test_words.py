@@ -15,7 +15,7 @@ import typer
 
 from buke import words
 from buke.cli.commands import app
-from buke.cli.flags import Common
+from buke.cli.common import Common
 from buke.words import LANGUAGES, Refusal, catalogue, t
 
 PACKAGE = Path(words.__file__).resolve().parents[1]

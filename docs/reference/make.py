@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from buke.cli.commands import app
-from buke.cli.flags import Common
+from buke.cli.common import Common
 from buke.config import GROUPS, TUTORIAL, Settings, aliases_of, choices, group_of
 from buke.words import catalogue, language, set_language
 
@@ -37,8 +37,10 @@ SETTINGS_ZH = (
 )
 COMMANDS = (
     "Data goes to stdout; progress, log and errors to stderr. Exit codes: 0 done, 1 a fault of buke's, 2 something for",
-    "you to mend, 130 interrupted. `--runs DIR` and `--lang en|zh` may stand anywhere; `--lang zh` says all this in",
-    "Chinese. The settings among the flags are explained in [settings.md](settings.md).",
+    "you to mend, 130 interrupted, 143 asked to end (SIGTERM), 129 terminal closed; `doctor`, `verify` and `train",
+    "--again` also end with 1 where something is not as it should be. `--runs DIR` and `--lang en|zh` may stand",
+    "anywhere; `--lang zh` says all this in Chinese. The settings among the flags are explained in",
+    "[settings.md](settings.md).",
 )
 SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 

@@ -203,7 +203,7 @@ class Settings(BaseModel):
         "buke：我们的默认值；tutorial：教程的设置、文本格式与全序列损失，作为对照基线",
     )  # fmt: skip
     batch: int = setting(
-        8, "training", "records in a micro-batch", "每个微批的记录数",
+        4, "training", "records in a micro-batch", "每个微批的记录数",
         ("per_device_train_batch_size", "batch_size"), ge=1,
     )  # fmt: skip
     accumulation: int = setting(
@@ -360,6 +360,30 @@ class Settings(BaseModel):
         "name of the run folder (default: from the data's name and the time)",
         "运行文件夹的名字（默认取数据名与时间）",
     )  # fmt: skip
+    from_run: str | None = setting(
+        None, "run",
+        "a finished run whose adapter is the start of this one (also --from): base, rank, alpha and targets are that "
+        "run's, and its held-out part is scored too",
+        "以一次已完成运行的适配器为起点（也可写 --from）：基座、秩、alpha、目标层都沿用它的，并同时给它的留出部分评分",
+    )  # fmt: skip
+    stop_at: str | None = setting(
+        None, "run",
+        "save and end at this time of day, such as 07:00 (local time, the next one); the run can be taken up later",
+        "到这个时刻（如 07:00，本地时间）保存并结束，之后可以续跑",
+        pattern=r"^([01]?\d|2[0-3]):[0-5]\d$",
+    )  # fmt: skip
+    max_hours: float | None = setting(
+        None, "run",
+        "save and end after so many hours; the run can be taken up later. While the machine sleeps they do not pass on "
+        "Linux and macOS",
+        "训练这么多小时后保存并结束，之后可以续跑；在 Linux 和 macOS 上，休眠的时间不计",
+        gt=0,
+    )  # fmt: skip
+    on_hangup: Literal["save", "continue"] = setting(
+        "save", "run",
+        "when the terminal is closed: save and end, or continue without it",
+        "终端关闭时：save 保存并结束，continue 在后台继续",
+    )  # fmt: skip
 
 
 TUTORIAL: dict[str, Any] = {
@@ -369,6 +393,14 @@ TUTORIAL: dict[str, Any] = {
 }  # fmt: skip
 """What ``recipe = "tutorial"`` sets where the user set nothing: the tutorial's own figures, and the defaults of the
 trainer it used for what it left out (linear schedule without warm-up)."""
+
+
+MAY_CHANGE = (
+    "row_tokens", "batch", "accumulation", "recompute", "log_every", "save_every", "keep", "stop_at",
+    "max_hours", "on_hangup",
+)  # fmt: skip
+"""What may be set anew when a run is taken up, for it does not change what is learned; batch and accumulation as long
+as their product stays."""
 
 
 def meaning(name: str) -> str:
@@ -479,11 +511,24 @@ def to_toml(settings: Settings, reasons: dict[str, str]) -> str:
         lines += ["", f"[{group}]"]
         for name in Settings.model_fields:
             if group_of(name) == group:
-                value = getattr(settings, name)
-                shown = f"# {name} =" if value is None else f"{name} = {_toml_value(value)}"
-                reason = "".join(c if c.isprintable() else " " for c in reasons.get(name, "default"))
-                lines.append(f"{shown}  # {reason}")
+                lines.append(_line(settings, name, reasons.get(name, "default")))
     return "\n".join(lines).lstrip() + "\n"
+
+
+def changed_toml(text: str, settings: Settings, reasons: dict[str, str]) -> str:
+    """run.toml with the settings named in ``reasons`` as they are now; every other line stays as it is."""
+    lines = []
+    for line in text.splitlines():
+        name = line.removeprefix("# ").partition(" =")[0]
+        lines.append(_line(settings, name, reasons[name]) if name in reasons else line)
+    return "\n".join(lines) + "\n"
+
+
+def _line(settings: Settings, name: str, reason: str) -> str:
+    """A setting in run.toml, and where its value comes from."""
+    value = getattr(settings, name)
+    shown = f"# {name} =" if value is None else f"{name} = {_toml_value(value)}"
+    return f"{shown}  # " + "".join(c if c.isprintable() else " " for c in reason)
 
 
 def _toml_value(value: Any) -> str:

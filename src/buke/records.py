@@ -192,17 +192,24 @@ class Step:
 class HeldOut:
     """One scoring of the held-out part, as it stands in eval.jsonl."""
 
-    step: int  # steps taken before this scoring; 0 is the base model
+    step: int  # steps taken before this scoring; 0 is the base model, or the earlier run's adapter
     loss_sum: float | None  # None where it was not finite
     tokens: int
     chars: int  # of the thoughts and answers scored: a loss per character compares across text formats
     seconds: float
     best: bool = False
+    earlier_loss_sum: float | None = None  # of the held-out part of the run that this one goes on from
+    earlier_tokens: int = 0  # 0 where it goes on from none
 
     @property
     def loss(self) -> float | None:
         """Nats per learned token."""
         return None if self.loss_sum is None else self.loss_sum / max(self.tokens, 1)
+
+    @property
+    def earlier_loss(self) -> float | None:
+        """The same over the held-out part of the earlier run."""
+        return None if self.earlier_loss_sum is None else self.earlier_loss_sum / max(self.earlier_tokens, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Room `runfolder`: the names of the files in a run, and the only ways to write them.
 
-A run folder is all that training, comparison and report share. Whole files appear atomically; lines are appended.
+A run folder is all that training, comparison and report share. Whole files and folders appear atomically; lines are
+appended. Whatever changes a run passes through ``disk``, so that a test can let any of these calls fail.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import psutil
 
 from buke.words import Refusal, t
 
@@ -24,6 +30,8 @@ DATA = "data.json"
 PLAN = "plan.json"
 STEPS = "steps.jsonl"
 EVAL = "eval.jsonl"
+EVENTS = "events.jsonl"
+LOCK = "run.lock"
 HELD_OUT = "held-out.jsonl"
 CHECKPOINTS = "checkpoints"
 ADAPTER = "adapter"
@@ -32,6 +40,53 @@ ANSWERS_AFTER = "answers-after.jsonl"
 COMPARISON = "comparison.json"
 REPORT = "report.html"
 CURVE = "loss_curve.png"
+PART, ASIDE = ".part", ".old"  # ends of the names of what is not whole yet, and of what is being replaced
+Piece = bytes | bytearray | memoryview
+
+
+class Disk:
+    """The calls of the operating system that change a run, one method each. Each raises OSError where it fails."""
+
+    def make(self, folder: Path) -> None:
+        """Make a folder; the one it stands in has to be there."""
+        folder.mkdir()
+
+    def open(self, path: Path, mode: str) -> IO[bytes]:
+        """Open a file for writing (``wb``) or for adding to it (``ab``), without a buffer of ours."""
+        return open(path, mode, buffering=0)
+
+    def write(self, file: IO[bytes], piece: Piece) -> None:
+        """Write all of a piece."""
+        rest = memoryview(piece).cast("B")
+        while rest:
+            rest = rest[file.write(rest) :]
+
+    def sync(self, file: IO[bytes]) -> None:
+        """Wait until a file is on the medium."""
+        os.fsync(file.fileno())
+
+    def sync_folder(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the medium. Windows has no call for it."""
+        if os.name == "posix":
+            number = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file or folder another name; a file of that name is replaced."""
+        os.replace(old, new)
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, or a folder with all in it. What is not there is removed already."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+disk = Disk()
 
 
 def check_free(runs: Path, name: str) -> None:
@@ -52,16 +107,28 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
 
 
-def create(runs: Path, name: str) -> Path:
-    """Make the folder ``runs/name`` and return it. Raises Refusal as ``check_free`` does."""
+@contextmanager
+def creating(runs: Path, name: str) -> Iterator[Path]:
+    """Make the folder ``runs/name``: what the block writes into the folder it is given becomes a run, whole or not at
+    all, locked for this process. Raises Refusal as ``check_free`` does, and where the disk does not take it.
+    """
     check_free(runs, name)
-    run = runs / name
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        run.mkdir()
+        sweep(runs, age=60)
+        with new_folder(runs / name) as part:
+            _write_lock(part / LOCK)
+            yield part
     except OSError as error:
-        raise Refusal(t("runfolder.unwritable", run=run, why=error.strerror), t("runfolder.unwritable_hint")) from None
-    return run
+        why = reason(error, runs)
+        raise Refusal(t("runfolder.unwritable", run=runs / name, why=why), t("runfolder.unwritable_hint")) from None
+
+
+def create(runs: Path, name: str) -> Path:
+    """Make the empty folder ``runs/name`` and return it. Raises Refusal as ``check_free`` does."""
+    with creating(runs, name) as part:
+        disk.remove(part / LOCK)
+    return runs / name
 
 
 def find(runs: Path, run: str) -> Path:
@@ -79,17 +146,27 @@ def runs_in(runs: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / RUN_TOML).stat().st_mtime, reverse=True)
 
 
+def write_pieces(path: Path, pieces: Iterable[Piece]) -> str:
+    """Write a whole file so that it is either the old one or the new one, never a part; return its SHA-256, in hex."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    digest = hashlib.sha256()
+    try:
+        with disk.open(temporary, "wb") as file:
+            for piece in pieces:
+                disk.write(file, piece)
+                digest.update(piece)
+            disk.sync(file)
+        disk.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return digest.hexdigest()
+
+
 def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Write a whole file, from a text or its pieces, so that it is either the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines([text] if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    parts = [text] if isinstance(text, str) else text
+    write_pieces(path, (part.encode("utf-8") for part in parts))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -103,9 +180,221 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one line of JSON and flush it to the system."""
-    with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.write(_json(value) + "\n")
+    """Add one line of JSON and hand it to the system. Where that fails, nothing of it stays in the file."""
+    line = (_json(value) + "\n").encode("utf-8")
+    with disk.open(path, "ab") as file:
+        before = file.tell()
+        try:
+            disk.write(file, line)
+        except BaseException:
+            file.truncate(before)
+            raise
+
+
+class Lines:
+    """A file that grows by lines. Those the disk does not take wait and go before the next one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.waiting: list[Any] = []
+        self.failing = False
+
+    def add(self, value: Any) -> str:
+        """Add a line. Returns why it has to wait where that begins with it, else ""."""
+        self.waiting.append(value)
+        before = self.failing
+        try:
+            self.flush()
+        except OSError as error:
+            self.failing = True
+            return "" if before else reason(error, self.path)
+        self.failing = False
+        return ""
+
+    def flush(self) -> None:
+        """Write what waits. Raises OSError where the disk still does not take it."""
+        while self.waiting:
+            append_line(self.path, self.waiting[0])
+            self.waiting.pop(0)
+
+
+@contextmanager
+def mending(run: Path, how: str) -> Iterator[None]:
+    """Inside, a write that fails is a Refusal that says why, and with ``how`` how to go on after mending it."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever read what we print has left
+        raise
+    except OSError as error:
+        raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), how) from None
+
+
+def sync(path: Path) -> None:
+    """Wait until the lines of a file, where there is one, are on the medium."""
+    if path.is_file():
+        with disk.open(path, "ab") as file:
+            disk.sync(file)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill. When the block ends it is on the medium and is called ``target``; where it fails, it goes.
+
+    A folder of that name is called ``target.old`` until the new one has its place: a process killed between the two
+    leaves it so. The folder ``target`` stands in has to be there.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}{PART}")
+    try:
+        disk.remove(part)
+        disk.make(part)
+        yield part
+        for path in sorted(part.rglob("*")):
+            if path.is_file():
+                with disk.open(path, "ab") as file:
+                    disk.sync(file)
+        disk.sync_folder(part)
+        _exchange(part, target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _exchange(part: Path, target: Path) -> None:
+    """Let a finished folder take the place of ``target``."""
+    aside = target.with_name(target.name + ASIDE)
+    if target.exists():
+        disk.remove(aside)
+        disk.rename(target, aside)
+        try:
+            disk.rename(part, target)
+        except BaseException:
+            os.replace(aside, target)
+            raise
+    else:
+        disk.rename(part, target)
+    disk.sync_folder(target.parent)
+    disk.remove(aside)
+
+
+def sweep(folder: Path, age: float = 0) -> None:
+    """Delete what killed processes left half written in a folder.
+
+    age: seconds since it was last written to, at least; 0 where no other process writes there.
+    """
+    for path in folder.glob(f".*{PART}"):
+        number = path.name[: -len(PART)].rpartition(".")[2]
+        alive = number.isdigit() and psutil.pid_exists(int(number)) and int(number) != os.getpid()
+        with suppress(OSError):  # another process sweeps too
+            if not alive and time.time() - path.stat().st_mtime >= age:
+                disk.remove(path)
+
+
+def amount(size: float) -> str:
+    """A number of bytes as people say it, in powers of ten like the hubs and the disks."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def reason(error: OSError, place: Path, needed: int | None = None) -> str:
+    """Why a write failed, in the words of the system and, on a full disk, how much room there is and is missing.
+
+    place: what was written, or a folder above it; needed: bytes that were to be written, where that is known.
+    """
+    why = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return why
+    there = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed is None:
+        return t("runfolder.full", why=why, free=amount(free))
+    missing = amount(max(needed - free, 0))
+    return t("runfolder.missing", why=why, needed=amount(needed), free=amount(free), missing=missing)
+
+
+# one process a run
+
+
+def lock(run: Path) -> None:
+    """Take a run for this process. A lock whose process no longer lives is taken over.
+
+    Raises Refusal where another process has the run, or where the folder takes no file.
+    """
+    for _ in range(3):
+        try:
+            _write_lock(run / LOCK)
+            return
+        except FileExistsError:
+            held = _holder(run / LOCK)
+        except OSError as error:
+            why = reason(error, run)
+            raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint")) from None
+        if held.get("host") != platform.node() and held:
+            where = {"pid": held.get("pid"), "host": held.get("host")}
+            raise Refusal(t("runfolder.held_elsewhere", run=run, **where), t("runfolder.held_hint", lock=run / LOCK))
+        if held.get("pid") == os.getpid():
+            return
+        if _alive(held):
+            raise Refusal(t("runfolder.held", run=run, pid=held["pid"]), t("runfolder.held_here_hint"))
+        _take_away(run / LOCK, held)
+    raise Refusal(t("runfolder.held", run=run, pid="?"), t("runfolder.held_here_hint"))
+
+
+def unlock(run: Path) -> None:
+    """Give a run back, where this process has it."""
+    with suppress(OSError):
+        if _holder(run / LOCK).get("pid") == os.getpid():
+            disk.remove(run / LOCK)
+
+
+def _write_lock(path: Path) -> None:
+    me = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
+    with disk.open(path, "xb") as file:
+        try:
+            disk.write(file, json.dumps(me).encode())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    """Who has a lock; {} for one that says nothing, and whose writer so is dead."""
+    for _ in range(20):
+        with suppress(OSError, ValueError):
+            found = json.loads(path.read_bytes())
+            return found if isinstance(found, dict) else {}
+        if not path.exists():
+            break
+        time.sleep(0.02)  # another process is writing it
+    return {}
+
+
+def _alive(held: dict[str, Any]) -> bool:
+    """Whether the process that took a lock still lives, and is not another one with its number."""
+    try:
+        process = psutil.Process(int(held["pid"]))
+        same: bool = abs(process.create_time() - float(held["began"])) < 60  # a clock that was set moves this time
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _take_away(path: Path, held: dict[str, Any]) -> None:
+    """Remove a dead process's lock, and no other that took its place meanwhile."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    with suppress(OSError):  # another process was faster
+        disk.rename(path, aside)
+        if _holder(aside) != held:
+            disk.rename(aside, path)
+        else:
+            disk.remove(aside)
+
+
+# reading
 
 
 def read_json(path: Path) -> Any:

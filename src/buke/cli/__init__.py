@@ -1,7 +1,8 @@
 """Room `cli`: the doors: arguments, printing, exit codes. Heavy rooms are imported inside commands.
 
 Data goes to stdout; progress, log and errors to stderr. Exit codes: 0 done, 1 a fault of ours, 2 something to mend,
-130 interrupted.
+130 interrupted, 143 asked to end, 129 terminal closed; where a command's answer is no (doctor, verify, train --again)
+it ends with 1, too.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     code: int | str | None = 0
     try:
-        from buke.cli import commands, flags
+        from buke.cli import commands
+        from buke.cli.common import common
 
         words.set_language(words.language_from_environment())
-        arguments, common = flags.common(arguments)
-        if common.lang:
-            words.set_language(common.lang)
+        arguments, shared = common(arguments)
+        if shared.lang:
+            words.set_language(shared.lang)
         _printable()
-        code = commands.app(common)(arguments, prog_name="buke", standalone_mode=False)
+        asked = next((word for word in arguments if not word.startswith("-")), "")
+        code = commands.app(shared, asked)(arguments, prog_name="buke", standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
     except Refusal as refusal:

@@ -10,35 +10,43 @@ from typing import Annotated, Any
 import typer
 
 import buke
-from buke.cli.flags import Common, flags_of, settings_from, with_settings
+from buke.cli.common import Common
 from buke.words import Refusal, t
 
+EVERYTHING = ("data", "model", "lora", "training", "comparison", "run")
 NOT_FOR_SHOW = ("data", "held_out", "held_out_file", "device", "precision")
 NOT_FOR_CHECK = ("data", "limit", "length", "overlong", "device", "precision")
 LESSONS = 500  # of the demo; tried on two cores, see docs/log.md
 
 
-def app(common: Common) -> typer.Typer:
-    """The command ``buke``, its help in the language in force."""
+def app(common: Common, asked: str | None = None) -> typer.Typer:
+    """The command ``buke``, its help in the language in force.
+
+    asked: the only command whose options are needed; None for all. The settings are read for its sake alone, so that
+    the list of commands is there at once.
+    """
     made = typer.Typer(
         help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         pretty_exceptions_enable=False,
     )  # fmt: skip
     made.callback()(_top)
-    everything = ("data", "model", "lora", "training", "comparison", "run")
-    made.command("demo", help=t("cli.demo"))(_demo(common))
-    made.command("check", help=t("cli.check"))(with_settings(_check(common), ("data", "model"), NOT_FOR_CHECK))
-    made.command("get", help=t("hub.get"))(_get(common))
-    made.command("train", help=t("cli.train"))(with_settings(_train(common), everything, ("data",)))
-    made.command("plan", help=t("plan.plan"))(with_settings(_plan(common), everything, ("data",)))
-    made.command("compare", help=t("cli.compare"))(
-        with_settings(_compare(common), ("comparison",), ("questions",), defaults=False)
-    )
-    made.command("report", help=t("cli.report"))(_report(common))
-    made.command("show", help=t("cli.show"))(with_settings(_show(common), ("data", "model"), NOT_FOR_SHOW))
-    made.command("runs", help=t("cli.runs"))(_runs(common))
+    commands = {
+        "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
+        "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor, "plan": _plan,
+    }  # fmt: skip
+    helps = {name: f"cli.{name}" for name in commands} | {
+        "get": "hub.get",
+        "doctor": "doctor.doctor",
+        "plan": "plan.plan",
+    }
+    for name, make in commands.items():
+        made.command(name, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
     return made
+
+
+def _not_asked() -> None:
+    """Stands in the list of commands for one whose options nobody needs."""
 
 
 def _version(asked: bool) -> None:
@@ -54,7 +62,7 @@ def _top(
         bool, typer.Option("--version", help="print the version / 打印版本", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """``--runs`` and ``--lang`` stand here for the help; ``flags.common`` has taken them already."""
+    """``--runs`` and ``--lang`` stand here for the help; ``common`` has taken them already."""
 
 
 def _demo(common: Common) -> Any:
@@ -73,6 +81,8 @@ def _demo(common: Common) -> Any:
 
 
 def _check(common: Common) -> Any:
+    from buke.cli.flags import flags_of, settings_from, with_settings
+
     def check(
         data: Annotated[list[str], typer.Argument(help=t("cli.data_or_stdin"))],
         quick: Annotated[bool, typer.Option("--quick", help=t("cli.check_quick"))] = False,
@@ -88,7 +98,7 @@ def _check(common: Common) -> Any:
         said = flags_of(settings, (name for name, place in places.items() if place.startswith("--")))
         raise typer.Exit(check_data(settings, Wanted(as_json, report, fix, strict, quick, tuple(said))))
 
-    return check
+    return with_settings(check, ("data", "model"), NOT_FOR_CHECK)
 
 
 def _get(common: Common) -> Any:
@@ -106,30 +116,46 @@ def _get(common: Common) -> Any:
 
 
 def _train(common: Common) -> Any:
+    from buke.cli.flags import by_name, settings_from, with_settings
+    from buke.config import meaning
+
     def train(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
         resume: Annotated[str, typer.Option("--resume", metavar="RUN", help=t("cli.resume"))] = "",
+        again: Annotated[str, typer.Option("--again", metavar="RUN", help=t("cli.again"))] = "",
+        from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
+        anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
+        old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
         dry_run: Annotated[bool, typer.Option("--dry-run", help=t("plan.dry_run"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli import road
 
-        if resume and (data or config or any(value is not None for value in given.values())):
-            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", run=resume))
+        given["from_run"] = from_run
+        said = {name for name, value in given.items() if value is not None}
+        if resume and (again or data or config or anew or dry_run):
+            raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
+        if again and (data or config or anew or old_records or dry_run or said - {"name"}):
+            raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
+        if again:
+            raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
-        if dry_run and settings:
+        if dry_run and settings is not None:
             from buke.cli.plan import show_plan
 
             show_plan(*settings, common.runs, as_json)
             return
-        road.train(common.runs, settings, resume, as_json)
+        changes = by_name(given) if resume else None
+        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
-    return train
+    return with_settings(train, EVERYTHING, ("data", "from_run"))
 
 
 def _plan(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
     def plan(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
@@ -140,10 +166,12 @@ def _plan(common: Common) -> Any:
 
         show_plan(*settings_from(given, {"data": data}, config), common.runs, as_json)
 
-    return plan
+    return with_settings(plan, EVERYTHING, ("data",))
 
 
 def _compare(common: Common) -> Any:
+    from buke.cli.flags import with_settings
+
     def compare(
         run: Annotated[str, typer.Argument(help=t("cli.run"))],
         questions: Annotated[int, typer.Option(help=t("cli.questions"), min=0, show_default=False)] = 0,
@@ -155,7 +183,7 @@ def _compare(common: Common) -> Any:
         changes = {name: value for name, value in given.items() if value is not None}
         road.compare_again(common.runs, run, questions, changes, as_json)
 
-    return compare
+    return with_settings(compare, ("comparison",), ("questions",), defaults=False)
 
 
 def _report(common: Common) -> Any:
@@ -172,6 +200,8 @@ def _report(common: Common) -> Any:
 
 
 def _show(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
     def show(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"))],
         recipe: Annotated[str, typer.Option(help=t("cli.show_recipe"))] = "buke",
@@ -183,7 +213,7 @@ def _show(common: Common) -> Any:
         settings, _ = settings_from(given | {"recipe": recipe}, {"data": data})
         show_records(settings, as_json)
 
-    return show
+    return with_settings(show, ("data", "model"), NOT_FOR_SHOW)
 
 
 def _runs(common: Common) -> Any:
@@ -202,6 +232,30 @@ def _runs(common: Common) -> Any:
                 print(refusal.message, file=sys.stderr)
 
     return runs
+
+
+def _verify(common: Common) -> Any:
+    def verify(
+        run: Annotated[str, typer.Argument(help=t("cli.run"))],
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.verify import verify_run
+
+        raise typer.Exit(verify_run(common.runs, run, as_json))
+
+    return verify
+
+
+def _doctor(common: Common) -> Any:
+    def doctor(
+        hubs: Annotated[bool, typer.Option("--hubs", help=t("doctor.hubs"))] = False,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+    ) -> None:
+        from buke.cli.doctor import examine
+
+        raise typer.Exit(examine(common.runs, hubs, as_json))
+
+    return doctor
 
 
 def _run_line(folder: Path, as_json: bool) -> str:

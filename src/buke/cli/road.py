@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from buke import compare, report, runfolder
+from buke import checkpoint, compare, report, runfolder
 from buke.cli.plan import line as plan_line
 from buke.cli.view import View, clock, number, view_for
 from buke.compare import Progress
@@ -19,59 +22,148 @@ from buke.config import Settings
 from buke.grade import Grader
 from buke.records import HeldOut, Judged, Step
 from buke.train import job as jobs
+from buke.train import manifest
 from buke.train.job import Job
-from buke.train.loop import Saved, Stopped, Tightened
+from buke.train.loop import Event, NotLogged, NotSaved, Resumed, Saved, Slow, Stopped, Tightened
+from buke.train.pace import Deadline
 from buke.words import t
 
 
-class Interrupt:
-    """Ctrl-C: the first asks for a stop between two steps, the second stops at once."""
+class Leaving:
+    """What asks a run to end before its end: Ctrl-C, SIGTERM, a closed terminal, the time that was set.
 
-    def __init__(self, view: View) -> None:
-        self.asked = False
+    While it trains, the first asks for a checkpoint after the running step and the second leaves at once; at other
+    times, when nothing can be lost, the first does.
+    """
+
+    def __init__(self, view: View, settings: Settings) -> None:
         self.view = view
+        self.on_hangup = settings.on_hangup
+        self.deadline = Deadline(settings.stop_at, settings.max_hours)
+        self.signal = 0  # the one that asked
+        self.training = False
 
-    def _on_signal(self, *_: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        self.view.say(t("cli.stopping"))
+    def wanted(self) -> bool:
+        """Whether to save and leave now."""
+        return bool(self.signal) or self.deadline.passed()
+
+    @property
+    def code(self) -> int:
+        """The exit code: 128 and the signal's number, as shells have it; 0 where the time was up."""
+        return 128 + self.signal if self.signal else 0
+
+    def _on_signal(self, which: int, _: Any) -> None:
+        if which == getattr(signal, "SIGHUP", None):
+            _without_terminal()
+            if self.on_hangup == "continue":
+                return
+        if self.signal or not self.training:
+            raise KeyboardInterrupt if which == signal.SIGINT else SystemExit(128 + which)
+        self.signal = which
+        self.view.say(t("cli.stopping") if which == signal.SIGINT else t("cli.ending"))
 
     @contextmanager
-    def caught(self) -> Iterator[None]:
-        """While inside, Ctrl-C sets ``asked``."""
-        old = signal.signal(signal.SIGINT, self._on_signal)
+    def heard(self) -> Iterator[None]:
+        """While inside, signals come here. One that was to be ignored, as ``nohup`` asks, stays so."""
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows and the others each have three of them
+        old = {
+            getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names if hasattr(signal, name)
+        }
+        if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+            old = {}
+        heard = {which: handler for which, handler in old.items() if handler is not signal.SIG_IGN}
+        for which in heard:
+            signal.signal(which, self._on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, old)
+            for which, handler in heard.items():
+                signal.signal(which, handler)
 
 
-def train(runs: Path, given: tuple[Settings, dict[str, str]] | None, resume: str, as_json: bool) -> None:
-    """``buke train``: a new run from settings, or an old one taken up again."""
+def _without_terminal() -> None:
+    """Let what is written to a terminal that is closed go nowhere, for writing to it is an error."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        if _is_terminal(stream):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _is_terminal(stream: int) -> bool:
+    """Whether a file descriptor is a terminal, one that was closed included."""
+    try:
+        return stat.S_ISCHR(os.fstat(stream).st_mode)
+    except OSError:
+        return False
+
+
+def train(
+    runs: Path,
+    given: tuple[Settings, dict[str, str]] | None,
+    resume: str,
+    as_json: bool,
+    changes: dict[str, Any] | None = None,
+    *,
+    anew: bool = False,
+    old_records: bool = False,
+) -> None:
+    """``buke train``: a new run from settings, or an old one taken up again, with changes to its settings."""
     if given is None:
         view = view_for()
-        job = jobs.resume(runfolder.find(runs, resume), runs, view.say)
-        view.log_every = job.settings.log_every
+        job = jobs.resume(runfolder.find(runs, resume), view.say, changes, old_records=old_records)
     else:
         view = view_for(given[0].log_every)
         compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
-        job = jobs.prepare(*given, runs, view.say)
-    result = walk(job, view)
+        job = jobs.prepare(*given, runs, view.say, anew=anew, old_records=old_records)
+    view.log_every = job.settings.log_every
+    try:
+        result = walk(job, view)
+    except SystemExit as end:
+        if as_json and not end.code:  # the time was up
+            print(json.dumps({"run": str(job.run), "step": job.loop.progress.step, "of": job.loop.steps}))
+        raise
     print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
 
 
+def train_again(runs: Path, name: str, new: str | None, as_json: bool) -> int:
+    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
+    view = view_for()
+    job = jobs.again(runfolder.find(runs, name), new, runs, view.say)
+    view.log_every = job.settings.log_every
+    result = walk(job, view)
+    print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
+    return 0 if result["again"]["same"] else 1
+
+
 def walk(job: Job, view: View) -> dict[str, Any]:
-    """Before, training, after, report; returns what was found, as ``--json`` prints it."""
+    """Before, training, after, report; returns what was found, as ``--json`` prints it.
+
+    Raises SystemExit where it is left before its end; the run can then be taken up again.
+    """
+    leaving = Leaving(view, job.settings)
+    job.loop.leaving = leaving.wanted
+    try:
+        with leaving.heard(), runfolder.mending(job.run, t("train.mend_hint", run=job.run)):
+            return _walked(job, view, leaving)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, KeyboardInterrupt) or not leaving.training:
+            view.say(t("cli.go_on", run=job.run))
+        raise
+    finally:
+        job.release()
+
+
+def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
     job.watch.start()
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
     before = _before(job, judge, view)
-    if len(before) == len(job.held_out):  # the loop need not score the base again
+    if len(before) == len(job.held_out) and not job.settings.from_run:  # the loop need not score the base again
         known = [(j.held_out_loss_sum, j.held_out_tokens) for j in before]
         job.loop.base_losses = [(loss, count) for loss, count in known if loss is not None]
     began = time.monotonic()
-    _lessons(job, view)
+    _lessons(job, view, leaving)
     seconds = time.monotonic() - began
     result: dict[str, Any] = {"run": str(job.run), "training_seconds": round(seconds, 1)}
     records = asked_of(job.held_out, job.settings.questions)
@@ -79,11 +171,15 @@ def walk(job: Job, view: View) -> dict[str, Any]:
         losses = job.loop.best_losses[: len(records)]
         after = _ask(job, records, judge, view, t("cli.asking_after"), adapter=True, losses=losses)
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
+    report.write_curve(job.run)
+    report.write_report(job.run)  # a finished run is not gone on with, so what a kill from here on leaves is whole
     job.watch.stop()
     job.finish()
+    report.write_report(job.run)  # now with the time of its end
     result["manifest"] = job.notes["result"]
-    report.write_curve(job.run)
-    report.write_report(job.run)
+    if of := job.notes.get("again"):
+        where = manifest.parting(Path(of), job.run)
+        result["again"] = {"run": of, "same": not where, "where": where}
     return result
 
 
@@ -131,27 +227,56 @@ def _ask(
         )
 
 
-def _lessons(job: Job, view: View) -> None:
-    """Train, show, and on Ctrl-C save between two steps and leave with 130."""
-    interrupt = Interrupt(view)
+def _lessons(job: Job, view: View, leaving: Leaving) -> None:
+    """Train and show. Where it is to end before its end, save between two steps and leave."""
     stopped: Stopped | None = None
-    with interrupt.caught(), view.training(job.loop.steps, job.settings.epochs):
+    leaving.training = True
+    with view.training(job.loop.steps, job.settings.epochs):
         for event in job.events():
             if isinstance(event, (Step, HeldOut)):
                 view.event(event)
             elif isinstance(event, Stopped):
                 stopped = event
-            elif isinstance(event, Tightened):
-                view.say(t("plan.tightened", step=event.step, what=event.words))
-            if interrupt.asked and not isinstance(event, Saved) and job.loop.progress.step:
-                job.save()
-            if interrupt.asked:
+            elif said := news(event):
+                view.say(said)
+            if left := leaving.wanted():
                 break
-    if interrupt.asked:
-        view.say(t("cli.saved", step=job.loop.progress.step, run=job.run))
-        sys.exit(130)
+        else:
+            left = False
+        saved = job.save() if left and job.loop.progress.step and not isinstance(event, Saved) else None
+    if left:
+        _leave(job, view, leaving, saved)
+    leaving.training = False
     if stopped:
         view.say(stopped.reason)
+
+
+def news(event: Event) -> str:
+    """What is said of an event besides the figures; "" where that is nothing."""
+    if isinstance(event, NotSaved) and not event.again:
+        return t("cli.not_saved", step=event.step, why=event.reason)
+    if isinstance(event, NotLogged):
+        return t("cli.not_logged", step=event.step, file=event.file, why=event.reason)
+    if isinstance(event, Saved) and event.after_failure:
+        return t("cli.saved_again", step=event.step)
+    if isinstance(event, Tightened):
+        return t("plan.tightened", step=event.step, what=event.words)
+    if isinstance(event, Slow):
+        return t("cli.slow", step=event.step, seconds=f"{event.seconds:.1f}", times=f"{event.times:.1f}")
+    if isinstance(event, Resumed):
+        lines = [t("cli.damaged", folder=folder) for folder in event.damaged]
+        return "\n".join([*lines, t("cli.resumed", step=event.step)])
+    return ""
+
+
+def _leave(job: Job, view: View, leaving: Leaving, saved: Saved | NotSaved | None) -> NoReturn:
+    """Say where the run stands and how to go on, and end the process."""
+    step = job.loop.progress.step
+    if isinstance(saved, NotSaved):
+        view.say(t("cli.left_unsaved", step=step, why=saved.reason, last=checkpoint.newest(job.run), run=job.run))
+        sys.exit(leaving.code or 2)
+    view.say(t("cli.saved" if leaving.signal else "cli.time_is_up", step=step, of=job.loop.steps, run=job.run))
+    sys.exit(leaving.code)
 
 
 def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
@@ -168,6 +293,7 @@ def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
             t("cli.loss", before=number(before["held_out_loss"]), after=number(after["held_out_loss"])),
         ]
     run = job.run
+    lines += [*_forgotten(run), *_agreed(result)]
     lines += [
         "",
         t("cli.see_report", file=run / runfolder.REPORT),
@@ -175,6 +301,24 @@ def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
         t("cli.see_adapter", folder=run / runfolder.ADAPTER),
     ]
     return "\n".join(lines)
+
+
+def _forgotten(run: Path) -> list[str]:
+    """What the held-out part of the earlier run says of a run that went on from it."""
+    scored = [line for line in runfolder.read_lines(run / runfolder.EVAL) if line.get("earlier_tokens")]
+    if not scored:
+        return []
+    kept = [line for line in scored if line["best"]][-1:] or scored[-1:]
+    ends = [line["earlier_loss_sum"] for line in (scored[0], kept[0])]
+    before, after = (None if end is None else end / scored[0]["earlier_tokens"] for end in ends)
+    return [t("cli.earlier_loss", before=number(before), after=number(after))]
+
+
+def _agreed(result: dict[str, Any]) -> list[str]:
+    """Whether a run that was repeated gave the same adapter."""
+    if not (told := result.get("again")):
+        return []
+    return [t("cli.again_same", run=told["run"]) if told["same"] else t("cli.again_other", **told)]
 
 
 def compare_again(runs: Path, name: str, questions: int, changes: dict[str, Any], as_json: bool) -> None:

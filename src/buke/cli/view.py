@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console, Group
@@ -43,6 +43,7 @@ class Figures:
         self.losses: list[tuple[int, float]] = []
         self.smoothed: list[tuple[int, float]] = []
         self.held_out: list[tuple[int, float]] = []
+        self.earlier: list[tuple[int, float]] = []  # on the held-out part of the run that this one goes on from
         self.best_step = self.step = self.tokens = 0
         self.epoch = self.seconds = 0.0
         self.began: tuple[int, float] | None = None
@@ -52,6 +53,8 @@ class Figures:
         if isinstance(event, HeldOut):
             if event.loss is not None:
                 self.held_out.append((event.step, event.loss))
+            if event.earlier_loss is not None:
+                self.earlier.append((event.step, event.earlier_loss))
             self.best_step = event.step if event.best else self.best_step
             return
         self.began = self.began or (event.step, time.monotonic())
@@ -73,10 +76,12 @@ class Figures:
 
     def line(self) -> str:
         """One line of figures."""
+        held_out = number(self.held_out[-1][1] if self.held_out else None)
+        if self.earlier:
+            held_out += t("cli.step_earlier", loss=number(self.earlier[-1][1]))
         return t(
             "cli.step_line", step=self.step, steps=self.steps, epoch=f"{self.epoch:.2f}",
-            loss=number(self.smoothed[-1][1] if self.smoothed else None),
-            held_out=number(self.held_out[-1][1] if self.held_out else None),
+            loss=number(self.smoothed[-1][1] if self.smoothed else None), held_out=held_out,
             rate=f"{self.tokens / max(self.seconds, 1e-9):.0f}", left=self.left,
         )  # fmt: skip
 
@@ -90,8 +95,9 @@ class View:
         self.told = 0.0
 
     def say(self, text: str) -> None:
-        """A line that stays."""
-        print(text, file=sys.stderr, flush=True)
+        """A line that stays. Where nobody reads it any more, that is no reason to stop."""
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
     @contextmanager
     def training(self, steps: int, epochs: float) -> Iterator[None]:
@@ -105,9 +111,10 @@ class View:
         if isinstance(event, Step) and event.skipped:
             self.say(t("cli.skipped", step=event.step, why=event.skipped))
         elif isinstance(event, HeldOut):
-            self.say(
-                t("cli.scored", step=event.step, loss=number(event.loss), best=t("cli.best") if event.best else "")
-            )
+            best = t("cli.best") if event.best else ""
+            if event.earlier_tokens:
+                best += t("cli.scored_earlier", loss=number(event.earlier_loss))
+            self.say(t("cli.scored", step=event.step, loss=number(event.loss), best=best))
         elif event.step % self.log_every == 0:
             self.say(self.figures.line())
 
@@ -136,7 +143,8 @@ class LiveView(View):
         self.drawn: tuple[tuple[int, ...], Text] = ((), Text(""))  # the curve, and what it was drawn from
 
     def say(self, text: str) -> None:
-        self.console.print(Text(text))
+        with suppress(OSError):
+            self.console.print(Text(text))
 
     @contextmanager
     def _drawn(self, what: str, total: int) -> Iterator[None]:
@@ -208,10 +216,13 @@ def curve(figures: Figures, width: int, height: int) -> Text:
         figure.draw(figure.signal(*columns, marker=plotext.marker("braille", "orange")).lines())
         dots = figure.signal(*columns, marker=plotext.marker("●", "orange"))
         figure.draw(dots.label(t("cli.curve_held_out")))
+    if figures.earlier:
+        line = figure.signal(*_columns(figures.earlier), marker=plotext.marker("braille", "magenta")).lines()
+        figure.draw(line.label(t("cli.curve_earlier")))
     places = sorted({round(figures.steps * part / 5) for part in range(6)})
     figure.ruler("x").lim(0, figures.steps)
     figure.ruler("x").ticks(places, [str(place) for place in places])
-    top = max(loss for _, loss in [*figures.smoothed, *figures.held_out])
+    top = max(loss for _, loss in [*figures.smoothed, *figures.held_out, *figures.earlier])
     figure.legend(x=figures.steps, y=top, ha="right", relative=True)
     return Text.from_ansi(figure.build().string())
 

@@ -164,6 +164,7 @@ def reopen(
             t("compare.prompt", run=run, learned=str(learned)[:12], now=spoken.fingerprint[:12]),
             t("compare.prompt_hint"),
         )
+    hub.check_adapter(run / runfolder.ADAPTER, folder)
     say(t("train.loading", model=settings.model))
     model = load(folder, settings)
     model.add_adapter(settings)

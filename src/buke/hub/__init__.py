@@ -11,12 +11,12 @@ from pathlib import Path
 
 from buke.hub import embedded
 from buke.hub.cache import Say, cache_folder, silent
-from buke.hub.check import check_model_folder
-from buke.hub.fetch import MARKER, amount, fetch_model, spoken
+from buke.hub.check import changed, check_adapter, check_model_folder, file_of, hashes
+from buke.hub.fetch import MARKER, fetch_model, spoken
 from buke.hub.names import EMBEDDED, SHORT, closest
 from buke.hub.places import Place
 from buke.hub.wire import size_of
-from buke.runfolder import read_json
+from buke.runfolder import amount, read_json
 from buke.words import Refusal, t
 
 __all__ = [
@@ -25,8 +25,12 @@ __all__ = [
     "Say",
     "amount",
     "cache_folder",
+    "changed",
+    "check_adapter",
     "check_model_folder",
+    "file_of",
     "full_name",
+    "hashes",
     "on_disk",
     "own_folder",
     "ready",

@@ -16,7 +16,7 @@ from buke.hub.cache import Say, silent
 from buke.hub.names import closest, usual_files
 from buke.hub.places import Listing, Place, listing
 from buke.hub.wire import Damaged, Denied, File, Unreachable, download, is_whole, part_of, size_of
-from buke.runfolder import write_json
+from buke.runfolder import amount, write_json
 from buke.words import Refusal, t
 
 WANTED = ("*.json", "*.safetensors", "*.jinja")
@@ -185,15 +185,6 @@ def _refused(place: Place, error: Denied | Unreachable, folder: Path, files: lis
         hint = t("hub.meant", names=", ".join(similar)) if similar else t("hub.unknown_hint")
         return Refusal(t("hub.unknown", name=name, endpoint=endpoint), hint)
     return Refusal(t("hub.odd_answer", name=name, endpoint=endpoint, why=error), t("hub.see", page=place.page))
-
-
-def amount(size: float) -> str:
-    """A number of bytes as people say it, in powers of ten like the hubs and the disks."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 def spoken(say: Say, every: float = 10.0) -> Watch:

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ import buke
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each new try
 LONGEST_PAUSE = 60.0  # what a server may ask for with Retry-After
 TIMEOUT = 30.0  # seconds without a byte
+PATIENCE = 6.0  # seconds for an answer to whether anybody is there
 BLOCK = 1 << 20
 LONGEST_LISTING = 64 << 20  # bytes
 
@@ -106,11 +107,11 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _open(url: str, headers: Headers) -> Any:
+def _open(url: str, headers: Headers, timeout: float = TIMEOUT) -> Any:
     """The response to one GET. Raises Unreachable or Denied."""
     request = urllib.request.Request(url, headers={"User-Agent": f"buke/{buke.__version__}", **headers})  # noqa: S310
     try:
-        return _opener().open(request, timeout=TIMEOUT)
+        return _opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with closing(error):
             if error.code >= 500 or error.code in (408, 429):
@@ -120,6 +121,12 @@ def _open(url: str, headers: Headers) -> Any:
             raise Denied(error.code, error.headers.get("X-Error-Code") or "") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _unreachable(error) from None
+
+
+def reach(url: str) -> None:
+    """Ask once, for a few seconds, whether anybody answers there, be it with no. Raises Unreachable."""
+    with suppress(Denied):
+        _open(url, {}, PATIENCE).close()
 
 
 def _unreachable(error: Exception) -> Unreachable:

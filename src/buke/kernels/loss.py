@@ -20,22 +20,25 @@ LOGITS_AT_ONCE_WIDENED = 3 * 2**24  # where the head has to be widened anew for 
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Sum of the cross-entropies of hidden @ weight.T against targets, a block of tokens at a time.
+    """Sum of the cross-entropies of hidden @ weight.T + bias against targets, a block of tokens at a time.
 
     The weight is frozen, so the gradient by the hidden states is formed in the forward pass, block by block, and only
     scaled in the backward pass: logits of more than one block never exist.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena) -> Tensor:
+    def forward(
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena, bias_V: Tensor | None
+    ) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         grad_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
+        grad_V = torch.zeros_like(bias_V) if bias_V is not None and ctx.needs_input_grad[4] else None
         blocks = _blocks(hidden_ND, weight_VD)
         largest = max((rows.stop - rows.start for rows in blocks), default=0)
         buffer_BV = arena.take("logits", largest, len(weight_VD), like=hidden_ND)
         for rows in blocks:
             hidden_BD, target_B1 = hidden_ND[rows], targets_N[rows, None]
-            logits_BV = _logits(hidden_BD, weight_VD, arena, buffer_BV[: len(hidden_BD)])
+            logits_BV = _logits(hidden_BD, weight_VD, bias_V, arena, buffer_BV[: len(hidden_BD)])
             total -= logits_BV.gather(1, target_B1).sum()
             if grad_ND is None:
                 total += logits_BV.logsumexp(-1).sum()
@@ -44,17 +47,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.softmax(logits_BV, -1, out=logits_BV)  # now probabilities; that of the likeliest is 1 / sum of exp
             total += (most_B - logits_BV.amax(-1).log()).sum()
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
+            if grad_V is not None:
+                grad_V += logits_BV.sum(0)
             for part, wide_PD in widened(weight_VD, hidden_BD, arena):
                 grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
         arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
-            ctx.save_for_backward(grad_ND)
+            ctx.save_for_backward(grad_ND, grad_V)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad_ND,) = ctx.saved_tensors
-        return grad_ND * grad.to(grad_ND.dtype), None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad_ND, grad_V = ctx.saved_tensors
+        by_bias = None if grad_V is None else grad_V * grad.to(grad_V.dtype)
+        return grad_ND * grad.to(grad_ND.dtype), None, None, None, by_bias
 
 
 def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
@@ -69,23 +75,30 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _logits(hidden_BD: Tensor, weight_VD: Tensor, arena: Arena, logits_BV: Tensor) -> Tensor:
+def _logits(hidden_BD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, arena: Arena, logits_BV: Tensor) -> Tensor:
     """Logits in float32; in the buffer where the hidden states are float32."""
     for part, wide_PD in widened(weight_VD, hidden_BD, arena):
         torch.mm(hidden_BD, wide_PD.T, out=logits_BV[:, part])
-    return logits_BV.float()
+    logits_BV = logits_BV.float()
+    return logits_BV if bias_V is None else logits_BV.add_(bias_V)
 
 
-def linear_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena | None = None) -> Tensor:
+def linear_cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena | None = None, bias_V: Tensor | None = None
+) -> Tensor:
     """Summed cross-entropy in nats (float32 scalar) of a frozen head; 0 where there is no token.
 
-    The head may be kept in another format than the hidden states are in. arena: memory for the logits.
+    The head may be kept in another format than the hidden states are in. arena: memory for the logits. bias_V: the
+    head's bias where it has one, which may learn where the hidden states do.
     """
-    given = (hidden_ND, weight_VD, targets_N, arena or Arena())
+    given = (hidden_ND, weight_VD, targets_N, arena or Arena(), bias_V)
     loss: Tensor = _LinearCrossEntropy.apply(*given)  # type: ignore[no-untyped-call]
     return loss
 
 
-def linear_cross_entropy_plain(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
+def linear_cross_entropy_plain(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, bias_V: Tensor | None = None
+) -> Tensor:
     """What ``linear_cross_entropy`` means."""
-    return F.cross_entropy((hidden_ND @ weight_VD.to(hidden_ND.dtype).T).float(), targets_N, reduction="sum")
+    logits_NV = (hidden_ND @ weight_VD.to(hidden_ND.dtype).T).float()
+    return F.cross_entropy(logits_NV if bias_V is None else logits_NV + bias_V, targets_N, reduction="sum")

@@ -6,7 +6,6 @@ D model width.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -18,26 +17,33 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from buke.hub.cache import cache_folder
+
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# torch makes the folder of a compiler that is not used, by default among the system's temporary files
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from buke import hub
 from buke.config import Settings
 from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
+from buke.model.tensors import safetensors_of
 from buke.records import Row
+from buke.runfolder import write_json, write_pieces
 from buke.words import Refusal, t
 
 ATTENTION = "buke"
@@ -53,13 +59,14 @@ def attend(
     given: ``starts`` for a packed row; without it, ``attention_mask`` (B, 1, Q, L) says which keys are seen.
     """
     if given.get("softcap") is not None:
-        raise Refusal(t("model.softcap"))
+        raise ValueError(t("model.softcap"))
     scale = given["scaling"] if given.get("scaling") is not None else query.shape[-1] ** -0.5
     window = module.__dict__["window"] = given.get("sliding_window")  # noted for our own layers
     if (starts := given.get("starts")) is not None:
         out = record_attention(query[0], key[0], value[0], starts, scale, window)[None]
     else:
-        assert attention_mask is not None
+        if attention_mask is None:  # a layer that does not pass on what it is called with
+            raise ValueError(t("model.no_starts"))
         out = cached_attention(query, key, value, attention_mask, scale, window)
     return out.transpose(1, 2), None
 
@@ -108,6 +115,12 @@ class Model:
         weight: Tensor = self.base.get_output_embeddings().weight
         return weight
 
+    @property
+    def head_bias(self) -> Tensor | None:
+        """The head's bias, (V), where it has one, as Phi's has."""
+        bias: Tensor | None = self.base.get_output_embeddings().bias
+        return bias
+
     def logits(self, hidden_BD: Tensor) -> Tensor:
         """Logits of hidden states, float32: (B, D) -> (B, V)."""
         return self.base.get_output_embeddings()(hidden_BD).float()  # type: ignore[no-any-return]
@@ -150,9 +163,8 @@ class Model:
         """Summed cross-entropy of a row in nats, and how many tokens it counts. The head sees only those tokens."""
         places, ids = _learned(row)
         hidden_ND = self.hidden(ids, row.starts, self._below(row))[self._index([place - 1 for place in places])]
-        return linear_cross_entropy(
-            hidden_ND, self.head, self._index([ids[place] for place in places]), self.arena
-        ), len(places)
+        targets_N = self._index([ids[place] for place in places])
+        return linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias), len(places)
 
     def loss_sums(self, row: Row) -> list[tuple[float, int]]:
         """``loss_sum`` of each example of a row by itself, for scoring."""
@@ -162,7 +174,8 @@ class Model:
         for start, stop in pairwise(row.starts):
             own = [place for place in places if start <= place < stop]
             hidden_ND = hidden_TD[self._index([place - 1 for place in own])]
-            loss = linear_cross_entropy(hidden_ND, self.head, self._index([ids[place] for place in own]), self.arena)
+            targets_N = self._index([ids[place] for place in own])
+            loss = linear_cross_entropy(hidden_ND, self.head, targets_N, self.arena, self.head_bias)
             sums.append((float(loss), len(own)))
         return sums
 
@@ -284,19 +297,24 @@ class Model:
     def save_adapter(self, folder: Path, notes: dict[str, Any], state: dict[str, Tensor] | None = None) -> None:
         """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state or self.adapter_state(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_pieces(folder / "adapter_model.safetensors", safetensors_of(state or self.adapter_state()))
         self.peft.peft_config["default"].save_pretrained(str(folder))
-        (folder / "buke.json").write_text(json.dumps(notes, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "buke.json", notes)
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter's tensors from a PEFT folder. Raises Refusal where they do not fit this model."""
         try:
             state = load_file(folder / "adapter_model.safetensors")
         except Exception as error:  # safetensors raises several kinds for a damaged file
-            raise Refusal(t("model.adapter_damaged", folder=folder, why=error)) from None
+            raise Refusal(
+                t("model.adapter_damaged", folder=folder, why=error), t("hub.adapter_not_whole_hint")
+            ) from None
         mine = {name: tuple(tensor.shape) for name, tensor in self.adapter_state().items()}
         if {name: tuple(tensor.shape) for name, tensor in state.items()} != mine:
             raise Refusal(t("model.adapter_misfit", folder=folder), t("model.adapter_misfit_hint"))
+        if odd := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+            why = t("model.adapter_not_finite", tensor=odd[0])
+            raise Refusal(t("model.adapter_damaged", folder=folder, why=why), t("hub.adapter_not_whole_hint"))
         set_peft_model_state_dict(self.peft, state)
 
 
@@ -307,15 +325,19 @@ def load(folder: Path, settings: Settings) -> Model:
     precision = choose_precision(settings, device)
     streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
-        base = AutoModelForCausalLM.from_pretrained(
+        made: Any = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
-            local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise Refusal(
             t("model.not_loaded", folder=folder, why=str(error).splitlines()[0]), t("model.not_loaded_hint")
         ) from None
+    base, told = made
+    if absent := sorted(told["missing_keys"]):  # transformers would draw them at random
+        raise Refusal(t("model.absent", folder=folder, tensor=absent[0], count=len(absent)), t("model.not_loaded_hint"))
     base.requires_grad_(False)
+    _check_finite(base, folder)
     base.eval()
     if streamed:
         stream(base, PRECISIONS[precision], device)
@@ -324,6 +346,18 @@ def load(folder: Path, settings: Settings) -> Model:
     model = Model(base, folder, device, precision)
     _prove_attention(model)
     return model
+
+
+def _check_finite(base: Any, folder: Path) -> None:
+    """Refuse weights with NaN or infinite values, naming file and tensor.
+
+    The extremes are read at several GB a second, and NaN is one wherever there is any.
+    """
+    for name, weight in base.named_parameters():
+        if weight.numel() and not all(math.isfinite(float(end)) for end in weight.aminmax()):
+            values = {"nan": int(weight.isnan().sum()), "inf": int(weight.isinf().sum())}
+            place = hub.file_of(folder, name)
+            raise Refusal(t("model.not_finite", file=place, tensor=name, **values), t("model.not_finite_hint"))
 
 
 def _kept_in(folder: Path) -> torch.dtype:
@@ -359,7 +393,7 @@ def _prove_attention(model: Model) -> None:
             if (fast := fast_of(model.base)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
             raise Refusal(t("model.architecture", name=name, why=error), t("model.architecture_hint")) from None
     whole = torch.cat(wanted).float()
     far = max(float((got - whole).abs().max() / whole.abs().max().clamp(min=1e-6)) for got in roads)
@@ -394,7 +428,8 @@ def layers_asked(count: int, asked: str) -> list[int] | None:
 
 def _targets(base: Any, asked: str) -> list[str]:
     """Last names of the layers that get an adapter."""
-    known = _linear_names(base)
+    if not (known := _linear_names(base)):
+        raise Refusal(t("model.no_linear", name=type(base).__name__), t("model.architecture_hint"))
     if asked == "all-linear":
         return sorted(known)
     names = [name.strip() for name in asked.split(",") if name.strip()]

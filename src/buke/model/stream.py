@@ -36,7 +36,7 @@ def stream(base: Any, dtype: torch.dtype, device: torch.device) -> None:
                 setattr(module, name, buffer.to(device))
 
 
-def _reachable(weight: nn.Parameter, device: torch.device) -> None:
+def _reachable(weight: Tensor, device: torch.device) -> None:
     """Let a card read a weight by itself, while it computes: pages that the system may not move."""
     if device.type == "cuda" and weight.device.type == "cpu":
         weight.data = weight.data.pin_memory()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +27,7 @@ from buke.report.folder import MALFORMED
 from buke.report.lengths import draw_lengths
 from buke.report.sections import all_sections
 from buke.report.terminal import data_lines
-from buke.runfolder import CURVE, REPORT, STEPS, write_text
+from buke.runfolder import CURVE, REPORT, STEPS, write_pieces, write_text
 from buke.words import Refusal, language, t
 
 __all__ = ["data_lines", "render", "write_curve", "write_data_page", "write_lengths", "write_report"]
@@ -54,7 +53,8 @@ def write_curve(run: Path) -> Path:
         curve = read_curve(run)
     except MALFORMED as error:
         raise Refusal(t("report.unreadable", file=run / STEPS, why=error)) from None
-    return _write_bytes(run / CURVE, draw_png(curve))
+    write_pieces(run / CURVE, [draw_png(curve)])
+    return run / CURVE
 
 
 def write_data_page(path: Path, check: dict[str, Any]) -> Path:
@@ -65,17 +65,7 @@ def write_data_page(path: Path, check: dict[str, Any]) -> Path:
 
 def write_lengths(path: Path, check: dict[str, Any]) -> Path:
     """Write the histogram of lengths as a PNG and return its path. The check was made with a model."""
-    return _write_bytes(path, draw_lengths(check["tokens"]))
-
-
-def _write_bytes(path: Path, data: bytes) -> Path:
-    """Write a whole file so that it is either the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_pieces(path, [draw_lengths(check["tokens"])])
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ CJK_FONTS = (
 the first face only, which for Noto is the Japanese one; it has the same characters."""
 
 PAPER, INK, GRID = "#ffffff", "#23221f", "#e4e1da"
-TRAINING, SMOOTH, HELD_OUT = "#a9bdd0", "#1f4e79", "#b4501e"
+TRAINING, SMOOTH, HELD_OUT, EARLIER = "#a9bdd0", "#1f4e79", "#b4501e", "#1c6a43"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Curve:
     held_out: (steps taken before the scoring, loss).
     best: index into held_out of the scoring whose adapter was kept; None where nothing was scored.
     skipped: steps that have no loss.
+    earlier: as held_out, over the held-out part of the run that this one goes on from.
     """
 
     training: Pieces = ()
@@ -46,11 +47,12 @@ class Curve:
     held_out: tuple[Point, ...] = ()
     best: int | None = None
     skipped: int = 0
+    earlier: tuple[Point, ...] = ()
 
     @property
     def points(self) -> list[Point]:
         """Every point of training and held-out loss."""
-        return [*(point for piece in self.training for point in piece), *self.held_out]
+        return [*(point for piece in self.training for point in piece), *self.held_out, *self.earlier]
 
 
 def read_curve(run: Path) -> Curve:
@@ -68,7 +70,16 @@ def read_curve(run: Path) -> Curve:
     marked = [index for index, (_, _, line) in enumerate(kept) if line.get("best")]  # each best is so until the next
     lowest = min(range(len(held_out)), key=lambda index: held_out[index][1]) if held_out else None
     skipped = len(sums) - sum(len(piece) for piece in training)
-    return Curve(training, smooth, held_out, marked[-1] if marked else lowest, skipped)
+    best = marked[-1] if marked else lowest
+    return Curve(training, smooth, held_out, best, skipped, tuple(_earlier(scorings)))
+
+
+def _earlier(scorings: dict[int, Any]) -> Iterator[Point]:
+    """The losses on the held-out part of an earlier run, where one was scored."""
+    for step, line in sorted(scorings.items()):
+        loss = _number(line.get("earlier_loss_sum"))
+        if loss is not None:
+            yield step, loss / max(int(line["earlier_tokens"]), 1)
 
 
 def _number(value: Any) -> float | None:
@@ -164,6 +175,11 @@ def _draw_lines(axes: Any, curve: Curve, words: dict[str, str]) -> None:
             x, y = zip(*piece, strict=True)
             label = words[key] if index == 0 else None
             axes.plot(x, y, color=colour, linewidth=width, marker=alone, markersize=4, label=label)
+    if curve.earlier:
+        x, y = zip(*curve.earlier, strict=True)
+        axes.plot(
+            x, y, color=EARLIER, linewidth=1.6, linestyle="--", marker="o", markersize=4, label=words["line_earlier"]
+        )
     if curve.held_out and curve.best is not None:
         x, y = zip(*curve.held_out, strict=True)
         axes.plot(x, y, color=HELD_OUT, linewidth=1.6, marker="o", markersize=5, label=words["line_held_out"], zorder=4)
@@ -222,9 +238,13 @@ def draw_svg(curve: Curve, width: int, height: int, name: str) -> Markup:
         return x, height - bottom - (point[1] - ys[0]) / (ys[1] - ys[0]) * (height - top - bottom)
 
     parts = _frame(xs, ys, place, width, height)
-    for pieces, style in ((curve.training, "training"), (curve.smooth, "smooth"), ((curve.held_out,), "held-out")):
+    for pieces, style in (
+        (curve.training, "training"), (curve.smooth, "smooth"), ((curve.earlier,), "earlier"),
+        ((curve.held_out,), "held-out"),
+    ):  # fmt: skip
         for piece in pieces:
             parts.append(_line([place(point) for point in _thin(piece, width)], style))
+    parts += [_dot(*place(point), 2.5, "earlier") for point in curve.earlier]
     parts += [_dot(*place(point), 3, "held-out") for point in curve.held_out]
     if curve.best is not None:
         step, loss = curve.held_out[curve.best]
@@ -248,6 +268,11 @@ def describe(curve: Curve) -> str:
     if curve.held_out and curve.best is not None:
         first, best, last = (f"{curve.held_out[index][1]:.3f}" for index in (0, curve.best, -1))
         said.append(t("report.curve_described_held", first=first, best=best, last=last))
+    if curve.earlier:
+        kept = int(curve.held_out[curve.best][0]) if curve.best is not None else int(curve.earlier[-1][0])
+        losses = dict(curve.earlier)
+        first, last = f"{curve.earlier[0][1]:.3f}", f"{losses.get(kept, curve.earlier[-1][1]):.3f}"
+        said.append(t("report.curve_described_earlier", first=first, last=last))
     return (" " if language() == "en" else "").join(said)
 
 

@@ -221,6 +221,7 @@ def loss_curve(folder: Folder) -> dict[str, Any]:
         "drawn": drawn,
         "described": describe(curve),
         "held_out": bool(curve.held_out),
+        "earlier": bool(curve.earlier),
         "skipped": curve.skipped,
     }
 
@@ -390,6 +391,7 @@ def manifest(folder: Folder) -> dict[str, Any]:
     parts = [machine["system"], machine["processor"], t("report.cores", n=machine["cores"])]
     parts += [t("report.memory", n=machine["memory_gb"]), machine["device"]]
     base = [model["name"], model["architecture"], t("report.parameters", n=_count(model["parameters"]))]
+    earlier = found.get("from")
     pairs = {
         "model": " · ".join(str(part) for part in base if part),
         "folder": str(model["folder"]),
@@ -401,6 +403,8 @@ def manifest(folder: Folder) -> dict[str, Any]:
         "end_token": str(prompt["end_token"]),
         "fingerprint": str(prompt["fingerprint"]),
     }
+    if earlier:
+        pairs["from"] = str(earlier["run"])
     hashes = [(str(file), str(digest)) for file, digest in model["sha256"].items()]
     hashes += [(str(file["path"]), str(file["sha256"])) for file in found["data"]]
     return {

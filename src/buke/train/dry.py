@@ -11,6 +11,7 @@ from buke.plan.known import CONFIGS
 from buke.records import Example, Record
 from buke.train import job
 from buke.train.ahead import plan, plan_lessons
+from buke.train.earlier import earlier_of, taken_over
 from buke.train.lessons import LENGTH, lessons_of, read_all
 from buke.words import Refusal, t
 
@@ -20,6 +21,8 @@ FRAME = 24  # tokens of a template around question, thought and answer, about
 
 def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: job.Say) -> Plan:
     """The plan of a run with these settings. Nothing is written. Raises Refusal for whatever the user has to mend."""
+    if earlier := earlier_of(settings, runs):
+        settings, reasons = taken_over(settings, reasons, earlier)
     job.needs(settings)
     say(t("train.reading"))
     folder = hub.ready(settings.model)

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 import buke
 from buke import hub, prompt, runfolder
 from buke.checkpoint import Progress
-from buke.config import Settings, make, read_toml, to_toml
+from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
-from buke.intake import FileInfo
 from buke.model import Model
 from buke.model import load as load_model
 from buke.pack import step_count
 from buke.plan import FIRST_STEPS, Plan, Watch
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
-from buke.runfolder import sha256_of
+from buke.train import manifest
 from buke.train.ahead import config_in, plan_lessons
-from buke.train.lessons import LENGTH, lessons_of, read_all
-from buke.train.loop import Event, Loop, Saved, Tightened
+from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
+from buke.train.lessons import LENGTH, Ids, lessons_of, read_all
+from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Saved, Tightened
+from buke.train.resuming import (
+    added,
+    check_same,
+    chosen_ids,
+    fingerprint,
+    is_same_data,
+    may_go_on,
+    note_changes,
+    taken_up,
+    unfinished,
+    unfinished_manifest,
+)
 from buke.words import Refusal, language, t
 
 LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
-HASHED = (".safetensors", ".json")  # files of a model folder that decide what it computes
 Say = Callable[[str], None]
 
 
@@ -59,6 +66,8 @@ class Job:
     def __post_init__(self) -> None:
         limit = self.plan.memory["budget"] if self.settings.memory else None
         self.watch = self.loop.watch = Watch(self.model.device.type, limit)
+        names = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)
+        self.lines = {name: runfolder.Lines(self.run / name) for name in names}
 
     def events(self) -> Iterator[Event]:
         """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded.
@@ -69,33 +78,52 @@ class Job:
             self.model.load_adapter(self.run / runfolder.ADAPTER)
             return
         if self.resumed:
-            self.loop.resume()
+            resumed = self.loop.resume()
             self._forget_after(self.loop.progress)
+            yield from self._told(resumed)
         for event in self.loop.events():
-            self._record(event)
+            if isinstance(event, Tightened):
+                self._tightened(event)
+            yield from self._told(event)
             self._pace_known(event)
-            yield event
         self._keep()
 
-    def save(self) -> Saved:
+    def save(self) -> Saved | NotSaved:
         """Write a checkpoint now, for an interrupted run."""
         return self.loop.save()
 
+    def release(self) -> None:
+        """Give the run folder back to other processes."""
+        runfolder.unlock(self.run)
+
     def adapter_notes(self) -> dict[str, Any]:
         """What stands beside the adapter: the base and the prompt it belongs to."""
-        return {"buke": buke.__version__, "base": self.notes["model"], "prompt": self.notes["prompt"]}
+        return {name: self.notes[name] for name in ("buke", "prompt", "started")} | {"base": self.notes["model"]}
 
-    def _record(self, event: Event) -> None:
-        if self.loop.ranks.index:
-            return
-        if isinstance(event, Tightened):  # a run taken up again begins with this
-            self.settings = self.settings.model_copy(update=event.changes)
-            self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
-            runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
+    def _told(self, event: Event) -> Iterator[Event]:
+        """An event once it is on disk, after a word about the disk where it does not take it."""
+        if line := self._line(event):
+            name, value = line
+            if why := self.lines[name].add(value):
+                yield NotLogged(self.loop.progress.step, name, why)
+        yield event
+
+    def _line(self, event: Event) -> tuple[str, Any] | None:
+        """The file an event is written down in, and its line there; None for what is seen in the folder anyway."""
+        if self.loop.ranks.index or isinstance(event, (Saved, Left)):
+            return None
         if isinstance(event, Step):
-            runfolder.append_line(self.run / runfolder.STEPS, event)
-        elif isinstance(event, HeldOut):
-            runfolder.append_line(self.run / runfolder.EVAL, event)
+            return runfolder.STEPS, event
+        if isinstance(event, HeldOut):
+            return runfolder.EVAL, event
+        return runfolder.EVENTS, {"at": _now(), "event": type(event).__name__, **runfolder.plain(event)}
+
+    def _tightened(self, event: Tightened) -> None:
+        """Let a run that is taken up again begin with what memory ran out for."""
+        self.settings = self.settings.model_copy(update=event.changes)
+        self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
+        if not self.loop.ranks.index:
+            runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
 
     def note_measured(self) -> None:
         """Write into plan.json, beside what was planned, what the run took so far."""
@@ -110,13 +138,14 @@ class Job:
         runfolder.write_json(self.run / runfolder.PLAN, self.plan)
 
     def _pace_known(self, event: Event) -> None:
-        """Once the first steps are taken, correct the time that was planned."""
+        """Once the first steps are taken, correct the time that was planned. A full disk is no fault."""
         if not isinstance(event, Step) or event.step != FIRST_STEPS or self.loop.ranks.index:
             return
         steps = runfolder.read_lines(self.run / runfolder.STEPS)
         tokens, seconds = (sum(step[name] for step in steps) for name in ("all_tokens", "seconds"))
         self.plan = self.plan.corrected(len(steps), tokens, seconds)
-        runfolder.write_json(self.run / runfolder.PLAN, self.plan)
+        with suppress(OSError):
+            runfolder.write_json(self.run / runfolder.PLAN, self.plan)
 
     def _forget_after(self, progress: Progress) -> None:
         """Drop the lines a crash left after the checkpoint; those steps and scorings are done again."""
@@ -125,15 +154,15 @@ class Job:
             runfolder.write_lines(self.run / name, lines)
 
     def _keep(self) -> None:
+        """Write the best adapter and the result. Raises OSError where the disk does not take them."""
         if self.loop.ranks.index:
             return
         self.model.lower = None  # its room on the disk is free again
+        for lines in self.lines.values():
+            lines.flush()
         adapter = self.run / runfolder.ADAPTER
-        part = adapter.with_name(f".{adapter.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        self.model.save_adapter(part, self.adapter_notes(), self.loop.best)
-        shutil.rmtree(adapter, ignore_errors=True)
-        part.replace(adapter)  # a folder of this name is whole
+        with runfolder.new_folder(adapter) as part:  # a folder of this name is whole
+            self.model.save_adapter(part, self.adapter_notes(), self.loop.best)
         self.model.load_adapter(adapter)
         p = self.loop.progress
         self.notes["result"] = {
@@ -145,54 +174,141 @@ class Job:
         """Write the manifest for the last time: trained, and asked where it was to be asked."""
         self.note_measured()
         self.notes["finished"] = _now()
+        self.notes["files"] = manifest.own_files(self.run)
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
 
-def prepare(settings: Settings, reasons: dict[str, str], runs: Path, say: Say, *, run: Path | None = None) -> Job:
+def prepare(
+    settings: Settings,
+    reasons: dict[str, str],
+    runs: Path,
+    say: Say,
+    *,
+    anew: bool = False,
+    old_records: bool = False,
+    more: dict[str, Any] | None = None,
+) -> Job:
     """Everything up to the first step. Nothing is written before data, model and settings are known to hold.
 
-    run: an unfinished run to go on with; its folder holds the settings given here.
+    An unfinished run with the same settings and data is gone on with, unless ``anew``.
+    old_records: what ``resume`` does with it. more: for the manifest.
     Raises Refusal for whatever the user has to mend.
     """
+    if earlier := earlier_of(settings, runs):
+        settings, reasons = taken_over(settings, reasons, earlier)
     needs(settings)
     if "-" in settings.data:
         raise Refusal(t("train.stdin"), t("train.stdin_hint"))
+    asked = fingerprint(_anchored(settings))
+    if not anew and (run := unfinished(_anchored(settings), runs, say, old_records)):
+        say(t("train.going_on", run=run))
+        said = {name for name in MAY_CHANGE if reasons.get(name, "default") != "default"}
+        return resume(run, say, {name: getattr(settings, name) for name in said}, old_records=old_records)
     name = settings.name or _name(settings)
-    if run is None:
-        runfolder.check_free(runs, name)
+    runfolder.check_free(runs, name)
     say(t("train.reading"))
+    found = _find(settings, reasons, runs, say, earlier)
+    notes = _manifest(found) | {"asked": asked} | (more or {})
+    run = runs / name
+    with runfolder.creating(runs, name) as part:
+        _write_start(part, found, notes)
+    return _job(run, found, notes, resumed=False, say=say)
+
+
+def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_records: bool = False) -> Job:
+    """An interrupted run, with the settings in its folder and changes to those that may change.
+
+    old_records: of files that were added to, learn only the records the run began with.
+    Raises Refusal where another process has the run, and where data, prompt or base are no longer its own.
+    """
+    runfolder.lock(run)
+    try:
+        for folder in (run, run / runfolder.CHECKPOINTS):
+            runfolder.sweep(folder)
+        settings, reasons = taken_up(run, changes or {})
+        old, only = unfinished_manifest(run), None
+        if not is_same_data(old, settings):
+            if not may_go_on(old, settings, old_records):
+                raise added(run)
+            only = chosen_ids(run)
+        say(t("train.reading"))
+        found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only, refuse=False)
+        now = _manifest(found)
+        check_same(run, old, now, found.lessons)
+        with runfolder.mending(run, t("train.mend_hint", run=run)):
+            if only is not None:
+                old["added_to"] = [each["sha256"] for each in now["data"]]
+                runfolder.write_json(run / runfolder.MANIFEST, old)
+            note_changes(run, found.settings, reasons)
+        return _job(run, found, old, resumed=True, say=say)
+    except BaseException:
+        runfolder.unlock(run)
+        raise
+
+
+@dataclass
+class Found:
+    """What settings lead to: lessons, a prompt, and a model with an adapter on it."""
+
+    settings: Settings  # every value computed
+    reasons: dict[str, str]
+    prompt: Prompt
+    lessons: Lessons
+    model: Model
+    plan: Plan
+    earlier: Earlier | None  # the run whose adapter is the start
+
+
+def _find(
+    settings: Settings, reasons: dict[str, str], runs: Path, say: Say, earlier: Earlier | None,
+    only: Ids | None = None, *, refuse: bool = True,
+) -> Found:  # fmt: skip
+    """Read the records, load the model, and compute every setting left open.
+
+    refuse: whether a run is refused that is not planned to fit; one that is taken up again goes on.
+    """
     folder, reads = hub.ready(settings.model), None
     if folder is None:  # what takes long or may fail: the user's own files are looked at before
         reads = read_all(settings)
         folder = hub.resolve(settings.model, say)
+    if earlier:
+        hub.check_adapter(earlier.adapter, folder)
     asked = settings
     settings, reasons = resolve(_anchored(settings), reasons, folder)
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     found = asked.model_copy(update={"length": settings.length})  # findings name the files as the user did
-    lessons = lessons_of(found, spoken, reads)
+    lessons = lessons_of(found, spoken, reads, only)
+    lessons = without_held_out(lessons, earlier) if earlier else lessons
     settings, reasons = pace(settings, reasons, len(lessons.train))
-    plan = plan_lessons(settings, reasons, folder, lessons, runs, refuse=run is None)
+    plan = plan_lessons(settings, reasons, folder, lessons, runs, refuse=refuse)
     settings, reasons = plan.settle(settings, reasons)
+    model = _model(folder, settings, earlier, say)
+    model.keep_activations(settings.activations, bool(settings.recompute))
+    settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
+    return Found(settings, reasons, spoken, lessons, model, plan, earlier)
+
+
+def _job(run: Path, found: Found, notes: dict[str, Any], resumed: bool, say: Say) -> Job:
+    lessons, s, model = found.lessons, found.settings, found.model
+    chars = sum(len(record.thought) + len(record.answer) for record in lessons.records)
+    if s.lower_cache:
+        model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
+    loop = Loop(model, s, lessons.train, lessons.held_out, run, s.row_tokens, chars)
+    loop.earlier = [found.prompt.scored(record) for record in found.earlier.records] if found.earlier else []
+    return Job(run, s, found.reasons, found.prompt, model, lessons.records, loop, found.plan, notes, resumed)
+
+
+def _model(folder: Path, settings: Settings, earlier: Earlier | None, say: Say) -> Model:
+    """The base model with a new adapter, or with that of the run to go on from."""
     say(t("train.loading", model=settings.model))
     model = load_model(folder, settings)
     model.add_adapter(settings)
+    if earlier:
+        model.load_adapter(earlier.adapter)
     if model.fast is None:
         say(t("train.plain_road", name=type(model.base).__name__))
-    model.keep_activations(settings.activations, bool(settings.recompute))
-    settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
-    notes = _manifest(settings, lessons.files, model, spoken)
-    if run is None:
-        run = runfolder.create(runs, name)
-        _write_start(run, settings, reasons, _data(lessons, spoken), notes, lessons.records, plan)
-        resumed = False
-    else:
-        notes, resumed = _same(run, notes), True
-    chars = sum(len(record.thought) + len(record.answer) for record in lessons.records)
-    if settings.lower_cache:
-        model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
-    loop = Loop(model, settings, lessons.train, lessons.held_out, run, settings.row_tokens, chars)
-    return Job(run, settings, reasons, spoken, model, lessons.records, loop, plan, notes, resumed)
+    return model
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -211,10 +327,25 @@ def needs(settings: Settings) -> None:
         raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
 
 
-def resume(run: Path, runs: Path, say: Say) -> Job:
-    """An interrupted run, with the settings in its folder."""
-    settings, reasons = make(read_toml(run / runfolder.RUN_TOML))
-    return prepare(settings, reasons, runs, say, run=run)
+def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
+    """A new run with exactly the settings of a trained one, which is to be held against it.
+
+    Raises Refusal where that one has no adapter yet.
+    """
+    notes = manifest.manifest_of(run)
+    if "result" not in notes:
+        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
+    given = given | {"name": name or stamped(f"{run.name[:60]}-again")}
+    settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
+    for part in manifest.ingredients(run, notes):
+        if part.state != manifest.SAME:
+            say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
+    job = prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
+    if (was := notes.get("threads")) != (now := job.notes["threads"]):
+        changed, what = t("train.state_changed"), f"{was} → {now}"
+        say(t("train.again_part", part=t("train.part_threads"), state=changed, what=what))
+    return job
 
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
@@ -301,6 +432,7 @@ def _data(lessons: Lessons, spoken: Prompt) -> dict[str, Any]:
         "warnings": findings[False],
         "train": len(lessons.train),
         "held_out": len(lessons.held_out),
+        "train_ids": [example.id for example in lessons.train],
         "held_out_ids": [example.id for example in lessons.held_out],
         "tokens": {
             "all": sum(map(len, lessons.train)),
@@ -321,23 +453,27 @@ def _learns_to_end(example: Example, spoken: Prompt) -> bool:
     return place < len(example) and example.ids[place] == spoken.end and example.learn[place]
 
 
-def _manifest(settings: Settings, files: list[FileInfo], model: Model, spoken: Prompt) -> dict[str, Any]:
+def _manifest(found: Found) -> dict[str, Any]:
+    settings, model, spoken = found.settings, found.model, found.prompt
     folder = model.folder
-    names = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy")
-    return {
+    origin = {"from": found.earlier.notes()} if found.earlier else {}
+    return origin | {
         "buke": buke.__version__,
-        "packages": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
-        "machine": _machine(model),
+        "code": manifest.code(),
+        "packages": manifest.packages(),
+        "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
+        "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,
+        "settings": settings.model_dump(),
         "model": {
             "name": settings.model,
             "folder": str(folder.resolve()),
             "architecture": type(model.base).__name__,
             "parameters": model.parameters,
             "precision": model.precision,
-            "sha256": {path.name: sha256_of(path) for path in sorted(folder.glob("*")) if path.suffix in HASHED},
+            "sha256": hub.hashes(folder),
         },
-        "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in files],
+        "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in found.lessons.files],
         "prompt": {
             "fingerprint": spoken.fingerprint,
             "template": spoken.template,
@@ -354,48 +490,12 @@ def size(parameters: int) -> str:
     return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.1f}B"
 
 
-def _machine(model: Model) -> dict[str, Any]:
-    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "device": device,
-    }
-
-
-def _write_start(
-    run: Path,
-    settings: Settings,
-    reasons: dict[str, str],
-    data: dict[str, Any],
-    notes: dict[str, Any],
-    held: list[Record],
-    plan: Plan,
-) -> None:
-    runfolder.write_text(run / runfolder.RUN_TOML, to_toml(settings, reasons))
-    runfolder.write_json(run / runfolder.DATA, data)
+def _write_start(run: Path, found: Found, notes: dict[str, Any]) -> None:
+    runfolder.write_text(run / runfolder.RUN_TOML, to_toml(found.settings, found.reasons))
+    runfolder.write_json(run / runfolder.DATA, _data(found.lessons, found.prompt))
     runfolder.write_json(run / runfolder.MANIFEST, notes)
-    runfolder.write_lines(run / runfolder.HELD_OUT, held)
-    runfolder.write_json(run / runfolder.PLAN, plan)
-
-
-def _same(run: Path, notes: dict[str, Any]) -> dict[str, Any]:
-    """The run's own manifest, where data, prompt and base are still those it was started with."""
-    old = runfolder.read_json(run / runfolder.MANIFEST)
-    if not isinstance(old, dict):
-        raise Refusal(t("train.no_manifest", run=run))
-    if old.get("finished"):
-        raise Refusal(t("train.finished", run=run), t("train.finished_hint", run=run))
-    pairs = {
-        "data": ([d["sha256"] for d in old["data"]], [d["sha256"] for d in notes["data"]]),
-        "prompt": (old["prompt"]["fingerprint"], notes["prompt"]["fingerprint"]),
-        "model": (old["model"]["sha256"], notes["model"]["sha256"]),
-    }
-    if changed := [t(f"train.part_{part}") for part, (was, now) in pairs.items() if was != now]:
-        raise Refusal(t("train.changed", run=run, what=", ".join(changed)), t("train.changed_hint"))
-    return old
+    runfolder.write_lines(run / runfolder.HELD_OUT, found.lessons.records)
+    runfolder.write_json(run / runfolder.PLAN, found.plan)
 
 
 def _name(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from buke.words import Refusal, t
 
 LENGTH = 4096  # tokens; the longest record where the user says nothing
 Reads = list[intake.Intake]  # of the files to learn from and, where one is named, of the file held out
+Ids = tuple[list[str], list[str]]  # of records to learn, of records held out
 
 
 def read_data(settings: Settings, paths: list[str], limit: int | None = None) -> intake.Intake:
@@ -29,9 +30,14 @@ def read_all(settings: Settings) -> Reads:
     return [*found, read_data(settings, [settings.held_out_file])] if settings.held_out_file else found
 
 
-def lessons_of(settings: Settings, spoken: Prompt, reads: Reads | None) -> Lessons:
-    """What the settings' files teach. reads: what was read of them, where they were read already."""
-    hashes = _hashes(settings)
+def lessons_of(settings: Settings, spoken: Prompt, reads: Reads | None, only: Ids | None = None) -> Lessons:
+    """What the settings' files teach. reads: what was read of them, where they were read already.
+
+    only: ids of the records to learn and of those to hold out, in place of the files' own split.
+    """
+    if only is not None:
+        return _chosen(settings, spoken, reads or read_all(settings), only)
+    hashes = hashes_of(settings)
     folder, key = hub.cache_folder() / "encoded", encoded.key(spoken, settings, hashes)
     if hashes and (kept := encoded.load(folder, key)):
         return kept
@@ -41,7 +47,7 @@ def lessons_of(settings: Settings, spoken: Prompt, reads: Reads | None) -> Lesso
     return made
 
 
-def _hashes(settings: Settings) -> list[tuple[str, str]]:
+def hashes_of(settings: Settings) -> list[tuple[str, str]]:
     """The settings' files, each with its SHA-256; none where one cannot be read, which reading it will say."""
     named = [Path(path) for path in settings.data]
     if settings.held_out_file:
@@ -75,6 +81,23 @@ def _split(settings: Settings, spoken: Prompt, reads: Reads) -> Lessons:
     train = [by_id[record.id] for record in learn]
     files = [file for each in reads for file in each.files]
     return Lessons(train, held_out, records, findings, files, sum(each.read for each in reads))
+
+
+def _chosen(settings: Settings, spoken: Prompt, reads: Reads, only: Ids) -> Lessons:
+    """The records with these ids, in this order. Raises Refusal where one of them is no longer in the files."""
+    examples: dict[str, Example] = {}
+    findings: list[Finding] = []
+    for read in reads:
+        made, left_out = _encode(settings, spoken, read)
+        examples |= {example.id: example for example in made}
+        findings += left_out
+    by_id = {record.id: record for read in reads for record in read.records}
+    if missing := [id for ids in only for id in ids if id not in examples]:
+        raise Refusal(t("train.gone", count=len(missing)), t("train.changed_hint"))
+    train, records = [examples[id] for id in only[0]], [by_id[id] for id in only[1]]
+    held_out = [spoken.scored(r) if isinstance(spoken, TutorialPrompt) else examples[r.id] for r in records]
+    files = [file for read in reads for file in read.files]
+    return Lessons(train, held_out, records, findings, files, sum(read.read for read in reads))
 
 
 def _encode(settings: Settings, spoken: Prompt, read: intake.Intake) -> tuple[list[Example], list[Finding]]:

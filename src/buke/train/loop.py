@@ -19,6 +19,8 @@ from buke.model import Model
 from buke.pack import rows, step_count, steps
 from buke.plan import Watch, ran_out, trim
 from buke.records import Example, HeldOut, Row, Step
+from buke.runfolder import reason
+from buke.train.pace import Pace
 from buke.train.step import Outcome, Ranks, optimizer_for, rate_at, take_step
 from buke.words import Refusal, t
 
@@ -34,6 +36,42 @@ class Saved:
 
     step: int
     folder: Path
+    after_failure: bool = False  # the one before could not be written
+
+
+@dataclass(frozen=True)
+class NotSaved:
+    """A checkpoint could not be written; the one before is as it was, and the next is tried all the same."""
+
+    step: int
+    reason: str
+    again: bool = False  # whether the one before failed too
+
+
+@dataclass(frozen=True)
+class NotLogged:
+    """A line could not be written; it waits, and goes before the next one of its file."""
+
+    step: int
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run goes on. damaged: newer checkpoints that were not whole and so were passed over."""
+
+    step: int
+    damaged: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A step took several times as long as the ones before, tokens counted; said once until one is quick again."""
+
+    step: int
+    seconds: float
+    times: float  # as long as usual
 
 
 @dataclass(frozen=True)
@@ -58,7 +96,14 @@ class Tightened:
         return t("plan.less_rows", tokens=tokens) if tokens else t("plan.again")
 
 
-Event = Step | HeldOut | Saved | Stopped | Tightened
+@dataclass(frozen=True)
+class Left:
+    """A scoring was left half-way because ``leaving`` said so; it begins anew where the iteration goes on."""
+
+    step: int
+
+
+Event = Step | HeldOut | Saved | NotSaved | NotLogged | Resumed | Slow | Stopped | Left | Tightened
 
 
 @dataclass
@@ -83,6 +128,10 @@ class Loop:
     best_losses: list[tuple[float, int]] = field(default_factory=list)  # of the best adapter on held_out
     watch: Watch | None = None  # of the memory, where it has a limit
     tightened: list[Tightened] = field(default_factory=list)  # not passed on yet
+    earlier: Sequence[Example] = ()  # held out by the run that this one goes on from; scored, never learned
+    pace: Pace = field(default_factory=Pace)
+    unsaved: bool = False  # whether the last checkpoint could not be written
+    leaving: Callable[[], bool] = lambda: False  # asked while scoring, which may take long: whether to leave it
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -91,16 +140,26 @@ class Loop:
         if self.model.precision == "fp16":
             self.progress.scale = FP16_SCALE
 
-    def resume(self) -> None:
+    def resume(self) -> Resumed:
         """Take up the newest whole checkpoint of the run; start anew where it was stopped before the first."""
-        if checkpoint.any_in(self.run):
-            self.progress, self.best = checkpoint.restore(self.run, self.model.trained(), self.optimizer)
+        if not checkpoint.any_in(self.run):
+            return Resumed(0)
+        found = checkpoint.restore(self.run, self.model.trained(), self.optimizer)
+        self.progress, self.best = found.progress, found.best
+        return Resumed(self.progress.step, found.damaged)
 
-    def save(self) -> Saved:
-        """Write a checkpoint of the state as it is between two steps."""
-        p = self.progress
-        folder = checkpoint.save(self.run, p, self.model.trained(), self.optimizer, self.best, self.settings.keep)
-        return Saved(p.step, folder)
+    def save(self) -> Saved | NotSaved:
+        """Write a checkpoint of the state as it is between two steps. A disk that does not take it stops nothing."""
+        p, parameters = self.progress, self.model.trained()
+        again = self.unsaved
+        try:
+            folder = checkpoint.save(self.run, p, parameters, self.optimizer, self.best, self.settings.keep)
+        except OSError as error:
+            self.unsaved = True
+            needed = checkpoint.size(parameters, self.optimizer, self.best)
+            return NotSaved(p.step, reason(error, self.run, needed), again)
+        self.unsaved = False
+        return Saved(p.step, folder, again)
 
     def events(self) -> Iterator[Event]:
         """Everything that happens, in order. Stopping the iteration between two events loses nothing after ``save``."""
@@ -115,7 +174,10 @@ class Loop:
             yield from self._told()
         while True:
             if self._scoring_due():
-                yield self._score()
+                if (score := self._score()) is None:
+                    yield Left(p.step)
+                    continue
+                yield score
             if stopped := self._stopped():
                 yield stopped
                 break
@@ -126,6 +188,8 @@ class Loop:
             step = self._step(step_rows)
             yield from self._told()
             yield step
+            if times := self.pace.slow(step.seconds, step.all_tokens):
+                yield Slow(step.step, step.seconds, times)
         if not self.held_out:
             self.best, p.best_step = self.model.adapter_state(), p.step
         if not self.best:
@@ -135,7 +199,7 @@ class Loop:
         """Whether the held-out part is to be scored now. Asked again on resuming, so that no scoring is left out."""
         p = self.progress
         due = p.step == self.steps or p.step % int(self.settings.eval_every or 1) == 0
-        return bool(self.held_out) and due and p.scored < p.step and p.skipped_in_a_row < SKIPS_ALLOWED
+        return bool(self.held_out or self.earlier) and due and p.scored < p.step and p.skipped_in_a_row < SKIPS_ALLOWED
 
     def _stopped(self) -> Stopped | None:
         """Why the run ends here, where it ends before its last step."""
@@ -229,29 +293,46 @@ class Loop:
         device = self.model.device
         return [device.index or 0] if device.type == "cuda" else []
 
-    def _score(self) -> HeldOut:
-        """Held-out loss; a better one makes this adapter the best."""
-        start = time.monotonic()
-        known = self.base_losses if self.progress.step == 0 and len(self.base_losses) == len(self.held_out) else []
-        sums = known or held_out_losses(self.model, self.held_out, self.row_tokens)
-        total, tokens = sum(loss for loss, _ in sums), sum(count for _, count in sums)
-        p, loss = self.progress, total / max(tokens, 1)
+    def _score(self) -> HeldOut | None:
+        """Held-out loss; a better one makes this adapter the best. None where it was left half-way."""
+        start, p = time.monotonic(), self.progress
+        known = self.base_losses if p.step == 0 and len(self.base_losses) == len(self.held_out) else []
+        sums = known or held_out_losses(self.model, self.held_out, self.row_tokens, self.leaving)
+        earlier = held_out_losses(self.model, self.earlier, self.row_tokens, self.leaving)
+        if (len(sums), len(earlier)) < (len(self.held_out), len(self.earlier)) and self.leaving():
+            return None
+        (total, tokens), (earlier_total, earlier_tokens) = _finite_sum(sums), _finite_sum(earlier)
         p.scored = p.step
-        best = math.isfinite(loss) and (p.best_loss is None or loss < p.best_loss)
+        loss = None if total is None else total / max(tokens, 1)
+        best = loss is not None and (p.best_loss is None or loss < p.best_loss)
         if best:
             p.best_loss, p.best_step, p.waited = loss, p.step, 0
             self.best, self.best_losses = self.model.adapter_state(), sums
-        else:
+        elif self.held_out:
             p.waited += 1
-        return HeldOut(
-            p.step, total if math.isfinite(total) else None, tokens, self.chars, time.monotonic() - start, best
-        )
+        return HeldOut(p.step, total, tokens, self.chars, time.monotonic() - start, best, earlier_total, earlier_tokens)
 
 
-def held_out_losses(model: Model, examples: Sequence[Example], row_tokens: int) -> list[tuple[float, int]]:
-    """For each example its summed loss in nats and its count of learned tokens, without gradients or dropout."""
+def _finite_sum(sums: Sequence[tuple[float, int]]) -> tuple[float | None, int]:
+    """Sum of losses and count of tokens; None where nothing was scored, or not with a finite loss."""
+    total = sum(loss for loss, _ in sums)
+    return total if sums and math.isfinite(total) else None, sum(count for _, count in sums)
+
+
+def held_out_losses(
+    model: Model, examples: Sequence[Example], row_tokens: int, leaving: Callable[[], bool] = lambda: False
+) -> list[tuple[float, int]]:
+    """For each example its summed loss in nats and its count of learned tokens, without gradients or dropout.
+
+    leaving: asked before each row; where it says yes, only what was scored so far comes back.
+    """
+    sums: list[tuple[float, int]] = []
     with model.evaluating():
-        return [pair for row in rows(examples, len(examples), row_tokens) for pair in model.loss_sums(row)]
+        for row in rows(examples, len(examples), row_tokens):
+            if leaving():
+                break
+            sums += model.loss_sums(row)
+    return sums
 
 
 def _why(outcome: Outcome) -> str:

@@ -59,7 +59,43 @@ TEXTS = {
     "data": ("files of records", "记录文件"),
     "config": ("a TOML file of settings; flags override it", "设置文件（TOML）；命令行优先"),
     "show_recipe": ("buke, or tutorial to see the tutorial's rows", "buke，或 tutorial 查看教程的训练行"),
-    "resume": ("go on with an interrupted run", "继续被中断的运行"),
+    "resume": (
+        "go on with an interrupted run; the same command without it does so too",
+        "继续被中断的运行；不写它、重复原来的命令也会继续",
+    ),
+    "anew": (
+        "start a new run, also where an unfinished one of the same settings is there",
+        "另开一次运行，即使已有同样设置的未完成运行",
+    ),
+    "old_records": (
+        "records were added to the data of an unfinished run: go on with those it began with",
+        "未完成的运行所用的数据加入了新记录时：只用开始时的记录继续",
+    ),
+    "again": (
+        "repeat a run in a new folder with exactly its settings, and say whether the adapters agree byte for byte",
+        "用完全相同的设置在新文件夹里重做一次运行，并说明两个适配器是否逐字节一致",
+    ),
+    "verify": (
+        "Hold all that a run was made of, and its own files, against what is there now.",
+        "核对一次运行所用的一切及其自身文件，与现在的是否相同。",
+    ),
+    "verify_same": ("Everything is as it was.", "一切如旧。"),
+    "verify_other": ("Not as it was: {n}.", "与当时不同：{n} 项。"),
+    "again_same": (
+        "The adapter agrees with that of {run}, byte for byte.",
+        "适配器与 {run} 的逐字节一致。",
+    ),
+    "again_other": (
+        "The adapter is not that of {run}. They first part {where}.",
+        "适配器与 {run} 的不同。最先分开之处：{where}。",
+    ),
+    "earlier_loss": (
+        "On the earlier run's held-out part: {before} before, {after} after.",
+        "起点的留出部分：训练前 {before}，训练后 {after}。",
+    ),
+    "step_earlier": (" (earlier {loss})", "（起点 {loss}）"),
+    "scored_earlier": ("; on the earlier run's part {loss}", "；起点的留出部分 {loss}"),
+    "curve_earlier": ("earlier run's", "起点的留出"),
     "run": ("a run: its folder, or its name under --runs", "一次运行：文件夹，或 --runs 下的名字"),
     "json": ("print JSON for programs", "输出 JSON，供程序读取"),
     "show_json": ("one line a record: id, source, ids, learn", "每条记录一行：id、source、ids、learn"),
@@ -88,12 +124,16 @@ TEXTS = {
     "bad_lang": ("{value!r} is no language of buke", "{value!r} 不是 buke 的界面语言"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
     "resume_alone": (
-        "--resume goes on with the settings of the run; it takes no data and no other settings",
-        "--resume 沿用该运行的设置，不接受数据或其他设置",
+        "--resume goes on with the data and settings of the run; it takes no data, no --config, no --again and no --anew",
+        "--resume 沿用该运行的数据与设置，不接受数据、--config、--again 或 --anew",
+    ),
+    "again_alone": (
+        "--again takes the settings of the run, and no data and no settings but --name",
+        "--again 沿用该运行的设置，除 --name 外不接受数据或其他设置",
     ),
     "resume_alone_hint": (
-        "{buke} train --resume {run}, or start a new run",
-        "{buke} train --resume {run}，或另开一次运行",
+        "{buke} train {flag} {run}, or start a new run",
+        "{buke} train {flag} {run}，或另开一次运行",
     ),
     "needs_map": (
         "--map question=NAME thought=NAME answer=NAME",
@@ -150,6 +190,37 @@ TEXTS = {
         "Stopped after step {step}; nothing is lost. Go on with: {buke} train --resume {run}",
         "已在第 {step} 步后停下，没有丢失。继续：{buke} train --resume {run}",
     ),
+    "time_is_up": (
+        "The time is up: stopped after step {step} of {of}; nothing is lost. Go on with: {buke} train --resume {run}",
+        "时间到：已在第 {step}/{of} 步后停下，没有丢失。继续：{buke} train --resume {run}",
+    ),
+    "left_unsaved": (
+        "Stopped after step {step}, but its checkpoint could not be written: {why}. The steps after {last} will be done "
+        "again. Go on with: {buke} train --resume {run}",
+        "已在第 {step} 步后停下，但检查点写入失败：{why}。第 {last} 步之后的部分将重做。继续：{buke} train --resume {run}",
+    ),
+    "go_on": ("Go on with: {buke} train --resume {run}", "继续：{buke} train --resume {run}"),
+    "ending": ("Asked to end; stopping after this step.", "收到结束信号，这一步之后停下。"),
+    "not_saved": (
+        "step {step}: the checkpoint could not be written: {why}; the one before is whole, training goes on, and the next "
+        "will be tried",
+        "第 {step} 步：检查点写入失败：{why}；上一个完好，训练继续，到下一个检查点再试",
+    ),
+    "saved_again": ("step {step}: checkpoints are written again", "第 {step} 步：检查点恢复正常写入"),
+    "not_logged": (
+        "step {step}: {file} could not be added to: {why}; its lines wait, and training goes on",
+        "第 {step} 步：无法写入 {file}：{why}；这些行先留在内存，训练继续",
+    ),
+    "slow": (
+        "step {step} took {seconds} s, {times} times as long as usual for its tokens; is something else running, or the "
+        "processor hot?",
+        "第 {step} 步用了 {seconds} 秒，按 token 计是平常的 {times} 倍；是否有别的程序在运行，或处理器过热？",
+    ),
+    "damaged": (
+        "{folder}: this checkpoint is damaged and passed over; the one before is used",
+        "{folder}：这个检查点已损坏，跳过它，改用前一个",
+    ),
+    "resumed": ("Going on after step {step}.", "从第 {step} 步之后继续。"),
     # at the end
     "done": ("Done. Training took {time}.", "完成。训练用时 {time}。"),
     "right": (

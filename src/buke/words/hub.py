@@ -251,4 +251,40 @@ TEXTS = {
         "{name}: {count} tensors that {index} places here are not in it, {tensor} among them",
         "{name}：{index} 指明在此文件中的 {count} 个张量并不存在，例如 {tensor}",
     ),
+    "no_entry": (
+        "{name}: {index} does not name this file, so its tensors would not be loaded",
+        "{name}：{index} 没有列出这个文件，其中的张量不会被载入",
+    ),
+    "no_floats": (
+        "{name}: {count} weights are not floating-point numbers, {tensor} ({kind}) among them: a quantised model cannot be "
+        "trained, take the one it was made from",
+        "{name}：{count} 个权重不是浮点数，例如 {tensor}（{kind}）：量化过的模型不能训练，请换成量化前的原始模型",
+    ),
+    "no_layers": (
+        "{name}: it counts {count} layers, and the weights hold nothing of layer {absent}",
+        "{name}：写明有 {count} 层，但权重里没有第 {absent} 层",
+    ),
+    "odd_tensor": (
+        "the bytes of {tensor} are not as many as {kind} {shape} needs",
+        "{tensor} 的字节数与 {kind} {shape} 不符",
+    ),
+    # check_adapter
+    "adapter_not_whole": ("{path}: this adapter is not whole.", "{path}：适配器不完整。"),
+    "adapter_not_whole_hint": (
+        "Put the named files back from a copy, or train it again.",
+        "请用备份恢复上面列出的文件，或重新训练。",
+    ),
+    "adapter_kind": (
+        "{path}: this is no LoRA adapter but {kind}.",
+        "{path}：这不是 LoRA 适配器，而是 {kind}。",
+    ),
+    "adapter_kind_hint": ("Only LoRA adapters are taken.", "只接受 LoRA 适配器。"),
+    "other_base": (
+        "{path}: this adapter was trained on another base model than the one in {base}; other, or not there: {files}.",
+        "{path}：这个适配器的基座模型不是 {base}；不同或缺失的文件：{files}。",
+    ),
+    "other_base_hint": (
+        "Give the base it was trained on ({base}, then in {folder}), or put the named files back.",
+        "请使用训练它时的基座模型（{base}，当时位于 {folder}），或恢复上面列出的文件。",
+    ),
 }

@@ -124,6 +124,13 @@ TEXTS = {
     "line_training": ("training, each step", "训练损失（每步）"),
     "line_smooth": ("training, smoothed", "训练损失（平滑）"),
     "line_held_out": ("held out", "留出损失"),
+    "curve_described_earlier": (
+        "On the held-out part of the earlier run, which this one goes on from, the loss goes from {first} to {last} with "
+        "the adapter that was kept: what rises there is forgotten.",
+        "在起点（本次继续训练的那次运行）的留出部分上，损失从 {first} 变为 {last}（保留的适配器）；这里上升就是遗忘。",
+    ),
+    "line_earlier": ("held out by the earlier run", "起点的留出损失"),
+    "from": ("Goes on from", "起点"),
     "line_best": ("best, kept", "最佳（保留）"),
     "best_at": ("{loss} at step {step}", "第 {step} 步：{loss}"),
     "axis_step": ("Step", "步数"),

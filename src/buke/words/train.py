@@ -79,6 +79,42 @@ TEXTS = {
         "{run}: changed since the run was started: {what}",
         "{run}：运行开始之后有变动：{what}",
     ),
+    "going_on": (
+        "{run}: this run with the same settings and data is not finished; going on with it (--anew starts another)",
+        "{run}：已有设置与数据相同的未完成运行，继续它（--anew 可另开一次）",
+    ),
+    "other_data": (
+        "{run}: this run with the same settings is not finished, but its data has changed since; starting a new one",
+        "{run}：有设置相同的未完成运行，但数据已变动；另开一次运行",
+    ),
+    "data_choices": (
+        "go on with the records it began with: {buke} train --resume {run} --old-records; or start a new run: --anew; or "
+        "finish it so and then teach its adapter the new records: --from {run}",
+        "只用开始时的记录继续：{buke} train --resume {run} --old-records；或另开一次运行：--anew；"
+        "或先这样完成它，再用 --from {run} 让它的适配器学习新记录",
+    ),
+    "gone": (
+        "{count} records that the run began with are no longer in the data",
+        "运行开始时的记录有 {count} 条已不在数据中",
+    ),
+    "no_ids": (
+        "{run}: data.json does not say which records the run began with",
+        "{run}：data.json 没有记下运行开始时用了哪些记录",
+    ),
+    "settled": (
+        "{run}: these settings decide what is learned and cannot change on the way",
+        "{run}：这些设置决定学习结果，中途不能更改",
+    ),
+    "settled_hint": ("leave them out; what may change: {allowed}", "请去掉它们；可以更改的有：{allowed}"),
+    "product": (
+        "--batch × --accumulation has to stay {was}, not {now}",
+        "--batch × --accumulation 必须仍为 {was}，不能是 {now}",
+    ),
+    "why_again": ("{flag}, when the run was taken up", "{flag}，续跑时更改"),
+    "mend_hint": (
+        "mend that, then go on where it stopped: {buke} train --resume {run}",
+        "解决之后从中断处继续：{buke} train --resume {run}",
+    ),
     "changed_hint": ("put it back as it was, or start a new run", "请恢复原样，或另开一次运行"),
     "part_data": ("the data", "数据"),
     "part_prompt": ("the prompt", "提示格式"),
@@ -88,4 +124,59 @@ TEXTS = {
     ),
     "stdin_hint": ("save the records in a file", "请把记录存成文件"),
     "part_model": ("the base model", "基座模型"),
+    # manifest
+    "part_weights": ("base weights", "基座权重"),
+    "part_tokenizer": ("tokenizer", "分词器"),
+    "part_configuration": ("base configuration", "基座配置"),
+    "part_code": ("code of buke", "buke 的代码"),
+    "part_packages": ("libraries", "程序库"),
+    "part_machine": ("machine", "机器"),
+    "part_threads": ("threads", "线程数"),
+    "part_settings": ("settings", "设置"),
+    "part_from": ("the earlier run's adapter", "起点的适配器"),
+    "part_file": ("file of the run", "运行的文件"),
+    "part_checkpoint": ("checkpoint", "检查点"),
+    "state_same": ("same", "相同"),
+    "state_changed": ("changed", "已变动"),
+    "state_missing": ("missing", "缺失"),
+    "not_noted": ("the manifest does not tell", "manifest 中没有记载"),
+    "not_finished": (
+        "the run is not finished, so there are no hashes of its files",
+        "运行尚未完成，还没有记下文件的哈希",
+    ),
+    "again_part": ("Not as it was then: {part}: {state}: {what}", "与当时不同：{part}：{state}：{what}"),
+    "parting_gone": ("at the beginning: {run} has no adapter any more", "一开始：{run} 的适配器已不存在"),
+    "parting_length": ("in {file}, step {step}: only one of the two has it", "{file} 第 {step} 步：只有其中一次有"),
+    "parting_step": (
+        "in {file}, step {step}: {key} was {was} and is {now}",
+        "{file} 第 {step} 步：{key} 当时是 {was}，现在是 {now}",
+    ),
+    "parting_shape": (
+        "in {name}: only one of the two has it, or its shape differs",
+        "{name}：只有其中一次有，或形状不同",
+    ),
+    "parting_tensor": ("in {name}: by {far} at most", "{name}：最多相差 {far}"),
+    "parting_header": ("in the header of the file alone; every tensor is the same", "只有文件头不同，所有张量都相同"),
+    # going on from an earlier run
+    "why_from": ("as in {run}, which this run goes on from", "沿用起点 {run}"),
+    "from_differs": (
+        "{place}: {name} is {was} there and {now} here",
+        "{place}：{name} 在那次运行中是 {was}，这里是 {now}",
+    ),
+    "from_other": (
+        "{run}: its adapter cannot be gone on with under other settings",
+        "{run}：不能用不同的设置继续训练它的适配器",
+    ),
+    "from_other_hint": (
+        "leave these settings away to take that run's, or train anew without --from",
+        "去掉这些设置即沿用那次运行的，或去掉 --from 重新训练",
+    ),
+    "from_leak": (
+        "held out by {run}, which this run goes on from, so it is not learned",
+        "已被起点 {run} 留出，因此不学习",
+    ),
+    "from_none_left_hint": (
+        "give records that the earlier run did not hold out",
+        "请给出起点没有留出的记录",
+    ),
 }

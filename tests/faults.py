@@ -1,0 +1,169 @@
+"""Disks that fail, and processes that can be killed, for the tests of what a run survives."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from buke import runfolder
+from buke.runfolder import Disk, Piece
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Faulty(Disk):
+    """A disk on which the call number ``at`` (from 1) fails, or every call from there on; a write fails half-way."""
+
+    def __init__(self, at: int = 0, fault: Callable[[], None] = lambda: None, forever: bool = False) -> None:
+        self.at, self.fault, self.forever = at, fault, forever
+        self.calls = 0
+
+    def _due(self) -> bool:
+        self.calls += 1
+        return self.calls == self.at or (self.forever and self.calls > self.at > 0)
+
+    def _pass(self) -> None:
+        if self._due():
+            self.fault()
+
+    def make(self, folder: Path) -> None:
+        self._pass()
+        super().make(folder)
+
+    def open(self, path: Path, mode: str) -> IO[bytes]:
+        self._pass()
+        return super().open(path, mode)
+
+    def write(self, file: IO[bytes], piece: Piece) -> None:
+        if self._due():
+            file.write(memoryview(piece).cast("B")[: len(memoryview(piece).cast("B")) // 2])
+            self.fault()
+        super().write(file, piece)
+
+    def sync(self, file: IO[bytes]) -> None:
+        self._pass()
+        super().sync(file)
+
+    def sync_folder(self, folder: Path) -> None:
+        self._pass()
+        super().sync_folder(folder)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._pass()
+        super().rename(old, new)
+
+    def remove(self, path: Path) -> None:
+        self._pass()
+        super().remove(path)
+
+
+def failing(number: int) -> Callable[[], None]:
+    """A fault that raises OSError with this errno."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def dying() -> None:
+    """A fault that is kill -9."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def on(disk: Disk) -> Iterator[Disk]:
+    """Inside, runs are written through this disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runfolder, "disk", disk)
+        yield disk
+
+
+# processes
+
+
+def start(
+    arguments: Sequence[str], log: Path, *, dies_at: int = 0, slow: float = 0.0, terminal: str = ""
+) -> BaseProcess:
+    """``buke`` in a process of its own, what it says going into ``log``.
+
+    dies_at: the write at which it is killed. slow: seconds added to each step. terminal: name of the device that
+    becomes its terminal, in place of the log.
+    """
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))  # for the server below
+    context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    if hasattr(os, "fork"):  # it loads what is heavy once, and each process is a copy of it
+        late = ["transformers.models.llama.modeling_llama", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+        context.set_forkserver_preload(["buke.cli.commands", "buke.cli.road", "tiny", "faults", *late])
+    process: BaseProcess = context.Process(target=_child, args=(list(arguments), log, dies_at, slow, terminal))
+    process.start()
+    return process
+
+
+def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal: str) -> None:
+    import torch
+
+    from buke import cli
+
+    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    if terminal:
+        _take_terminal(terminal)
+    else:
+        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8")
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1)
+    runfolder.disk = counting = Faulty(dies_at, dying)
+    if slow:
+        _slow_down(slow)
+    code = cli.run(arguments)
+    log.with_suffix(".calls").write_text(str(counting.calls))
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _take_terminal(name: str) -> None:
+    """Become the leader of a session whose terminal this is."""
+    os.setsid()
+    slave = os.open(name, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(slave, stream)
+
+
+def _slow_down(seconds: float) -> None:
+    from buke.train import loop
+
+    plain = loop.take_step
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(seconds)
+        return plain(*given)
+
+    loop.take_step = slowly
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something holds; AssertionError where it never does."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def reached(run: Path) -> int:
+    """The last step written down."""
+    lines = runfolder.read_lines(run / runfolder.STEPS)
+    return int(lines[-1]["step"]) if lines else 0

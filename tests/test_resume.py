@@ -1,0 +1,588 @@
+"""A run that is never lost: killed, interrupted, without room, with more data, it ends as if nothing had been."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from buke import checkpoint, cli, runfolder, words
+from buke.cli import road
+from buke.config import MAY_CHANGE, Settings, make, read_toml
+from buke.model import Model
+from buke.records import HeldOut, Step
+from buke.train import job as jobs
+from buke.train import loop as loops
+from buke.train.job import Job
+from buke.train.loop import NotLogged, NotSaved, Resumed, Saved, Slow, Stopped
+from buke.train.pace import Deadline, Pace
+from buke.words import Refusal
+from faults import Faulty, failing, on, reached, start, wait_for
+from tiny import lessons, tiny_folder, write_lessons
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = f"adapter/{checkpoint.WEIGHTS}"
+SETTINGS: dict[str, Any] = {
+    "device": "cpu", "batch": 4, "accumulation": 2, "epochs": 2.5, "dropout": 0.1, "learning_rate": 1e-2, "seed": 3,
+    "row_tokens": 128, "eval_every": 4, "save_every": 3, "patience": 0, "questions": 0,
+}  # fmt: skip
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX sends them")
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    words.set_language("en")
+    yield
+    words.set_language("en")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_lessons(tmp_path / "lessons.jsonl", 40)
+
+
+@pytest.fixture
+def begin(base: Path, data: Path, tmp_path: Path) -> Callable[..., Job]:
+    def prepared(name: str | None = "run", said: list[str] | None = None, how: Any = None, **given: Any) -> Job:
+        values = SETTINGS | {"data": [str(data)], "model": str(base)} | given | ({"name": name} if name else {})
+        say = (lambda line: None) if said is None else said.append
+        return jobs.prepare(*make(values, {key: f"--{key}" for key in given}), tmp_path / "runs", say, **(how or {}))
+
+    return prepared
+
+
+def line_of(base: Path, data: Path, tmp_path: Path, *more: str) -> list[str]:
+    """A command line with the same settings."""
+    flags = [word for name, value in SETTINGS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return ["train", str(data), "--model", str(base), *flags, "--runs", str(tmp_path / "runs"), "--lang", "en", *more]
+
+
+def adapter_of(job: Job) -> bytes:
+    return (job.run / WEIGHTS).read_bytes()
+
+
+def until(job: Job, step: int) -> None:
+    """Train up to a step, and stop there as a crash does."""
+    for event in job.events():
+        if isinstance(event, Step) and event.step == step:
+            return
+
+
+# --- kill -9
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_no_more_than_one_interval(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("kills", ROOT / "bench" / "kills.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    sys.modules["kills"] = bench
+    spec.loader.exec_module(bench)
+    found = bench.kill_runs(10, 1, tmp_path)
+    assert found.kills >= 10
+    assert 0 < found.equal == found.runs
+    assert found.most_lost <= found.interval
+
+
+def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Callable[..., Job]) -> None:
+    whole = begin("whole")
+    list(whole.events())
+    whole.finish()
+    broken = begin(None)
+    until(broken, 8)
+    said: list[str] = []
+    again = begin(None, said, log_every=5)
+    assert again.run == broken.run
+    assert any("going on with it" in line for line in said)
+    events = list(again.events())
+    assert events[0] == Resumed(6)
+    assert adapter_of(again) == adapter_of(whole)
+    assert again.settings.log_every == 5
+    assert "log_every = 5  # --log-every, when the run was taken up" in (again.run / runfolder.RUN_TOML).read_text()
+    again.finish()
+    third = begin("third")  # a finished run is not gone on with
+    assert third.run != again.run
+
+
+@pytest.mark.parametrize("other", [{"rank": 4}, {"batch": 2}, {"seed": 4}])
+def test_other_settings_are_another_run(other: dict[str, Any], begin: Callable[..., Job]) -> None:
+    until(begin("first"), 3)
+    said: list[str] = []
+    with pytest.raises(Refusal, match="exists already"):
+        begin("first", said, **other)
+    assert not any("going on" in line for line in said)
+    assert not begin("second", said, **other).resumed
+
+
+def test_anew_starts_another_run(begin: Callable[..., Job]) -> None:
+    first = begin(None)
+    until(first, 3)
+    second = begin("second", how={"anew": True})
+    assert second.run != first.run
+    assert not second.resumed
+
+
+def test_a_changed_micro_batch_goes_on_and_gives_the_same(begin: Callable[..., Job]) -> None:
+    whole = begin("whole", dropout=0.0)
+    list(whole.events())
+    broken = begin("broken", dropout=0.0)
+    until(broken, 8)
+    again = jobs.resume(broken.run, lambda line: None, {"row_tokens": "64", "batch": "2", "accumulation": 4})
+    assert (again.settings.batch, again.settings.accumulation, again.settings.row_tokens) == (2, 4, 64)
+    list(again.events())
+    other = load_file(again.run / WEIGHTS)
+    for name, tensor in load_file(whole.run / WEIGHTS).items():
+        torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-6)
+    assert make(read_toml(again.run / runfolder.RUN_TOML))[0].row_tokens == 64  # for the next time too
+
+
+def test_what_decides_the_result_cannot_change_on_the_way(begin: Callable[..., Job]) -> None:
+    job = begin()
+    until(job, 3)
+    with pytest.raises(Refusal, match="cannot change on the way") as caught:
+        jobs.resume(job.run, lambda line: None, {"learning_rate": 1e-3, "batch": 3})
+    assert caught.value.details == ("--learning-rate", "--batch × --accumulation has to stay 8, not 6")
+    assert "--row-tokens" in caught.value.hint
+
+
+# --- data that was added to
+
+
+def added(data: Path, count: int) -> None:
+    with open(data, "a", encoding="utf-8") as file:
+        file.writelines(json.dumps(lesson) + "\n" for lesson in lessons(40 + count)[40:])
+
+
+def test_records_that_were_added_leave_the_choice_to_the_user(begin: Callable[..., Job], data: Path) -> None:
+    whole = begin("whole")
+    list(whole.events())
+    broken = begin("broken")
+    until(broken, 8)
+    added(data, 30)
+    for goes_on in (lambda: jobs.resume(broken.run, lambda line: None), lambda: begin("broken")):
+        with pytest.raises(Refusal, match="changed since the run was started: the data") as caught:
+            goes_on()
+        for choice in ("--old-records", "--anew", "--from"):
+            assert choice in caught.value.hint
+    again = begin("broken", how={"old_records": True})
+    assert [e.id for e in again.loop.train] == [e.id for e in broken.loop.train]
+    assert [r.id for r in again.held_out] == [r.id for r in broken.held_out]
+    until(again, 10)
+    third = jobs.resume(broken.run, lambda line: None)  # the choice holds, as long as the files stay
+    list(third.events())
+    assert adapter_of(third) == adapter_of(whole)
+    assert begin("new", how={"anew": True}).run != third.run
+
+
+def test_data_that_became_other_data_is_a_new_run(begin: Callable[..., Job], data: Path) -> None:
+    first = begin(None)
+    until(first, 3)
+    data.write_text("".join(json.dumps(lesson) + "\n" for lesson in lessons(50)[10:]), encoding="utf-8")
+    said: list[str] = []
+    second = begin("second", said)
+    assert second.run != first.run
+    with pytest.raises(Refusal, match="records that the run began with are no longer in the data"):
+        jobs.resume(first.run, lambda line: None, old_records=True)
+
+
+# --- a disk that fails
+
+
+def calls_of_a_run(begin: Callable[..., Job]) -> tuple[int, bytes]:
+    begin("warm")  # its lessons are in the cache afterwards
+    with on(Faulty()) as disk:
+        job = begin("whole")
+        list(job.events())
+    assert isinstance(disk, Faulty)
+    return disk.calls, adapter_of(job)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "forever"), [(errno.ENOSPC, True), (errno.EIO, False)])
+def test_a_fault_anywhere_in_a_run_stops_it_by_a_refusal_or_not_at_all(
+    number: int, forever: bool, begin: Callable[..., Job]
+) -> None:
+    calls, whole = calls_of_a_run(begin)
+    for at in (calls // 3, calls * 2 // 3, calls - 14, calls - 6):
+        name = f"at-{at}"
+        with on(Faulty(at, failing(number), forever)), suppress(Refusal):
+            job = begin(name)
+            with runfolder.mending(job.run, "hint"):
+                list(job.events())
+        again = begin(name)  # whatever there is: a new run, an unfinished one, or one that only has to be asked
+        list(again.events())
+        assert adapter_of(again) == whole, at
+        left = [path.name for path in again.run.rglob("*") if path.name.endswith((runfolder.PART, runfolder.ASIDE))]
+        assert left == [], at
+
+
+def test_a_checkpoint_that_finds_no_room_is_said_once_and_tried_again(begin: Callable[..., Job]) -> None:
+    whole = begin("whole", epochs=4)
+    list(whole.events())
+    job = begin("full", epochs=4)
+    events: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for event in job.events():
+            events.append(event)
+            if isinstance(event, Step) and event.step == 4:
+                patch.setattr(runfolder, "disk", Faulty(1, failing(errno.ENOSPC), forever=True))
+            if isinstance(event, Step) and event.step == 10:
+                patch.undo()
+    told = [event for event in events if isinstance(event, (Saved, NotSaved))]
+    kinds = [(type(event), event.step) for event in told]
+    assert kinds == [(Saved, 3), (NotSaved, 6), (NotSaved, 9), (Saved, 12), (Saved, 15)]
+    unlogged = [event.file for event in events if isinstance(event, NotLogged)]
+    assert sorted(unlogged) == [runfolder.EVAL, runfolder.EVENTS, runfolder.STEPS]  # each once
+    failed = [event for event in told if isinstance(event, NotSaved)]
+    assert [(event.step, event.again) for event in failed] == [(6, False), (9, True)]
+    assert "are needed" in failed[0].reason
+    assert "are missing" in failed[0].reason
+    texts = [road.news(event) for event in told]
+    assert sum("could not be written" in text for text in texts) == 1
+    assert sum("written again" in text for text in texts) == 1
+    assert adapter_of(job) == adapter_of(whole)
+    steps = [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)]
+    assert steps == list(range(1, job.loop.steps + 1))  # the lines waited for the disk
+
+
+def test_an_adapter_that_finds_no_room_is_a_refusal_and_only_it_is_done_again(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, run = line_of(base, data, tmp_path, "--name", "a"), tmp_path / "runs" / "a"
+    with on(Faulty()) as disk:
+        plain = Job._keep
+
+        def keep(self: Job) -> None:
+            monkeypatch.setattr(runfolder, "disk", Faulty(1, failing(errno.ENOSPC), forever=True))
+            plain(self)
+
+        monkeypatch.setattr(Job, "_keep", keep)
+        assert cli.run(line) == 2
+        monkeypatch.setattr(Job, "_keep", plain)
+        monkeypatch.setattr(runfolder, "disk", disk)
+    said = capsys.readouterr().err
+    assert f"error: {run}: could not be written: No space left on device" in said
+    assert "are free" in said
+    assert f"hint: mend that, then go on where it stopped: buke train --resume {run}" in said
+    assert checkpoint.newest(run) == 9
+    assert cli.run(["train", "--resume", str(run), "--lang", "en"]) == 0
+    assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
+
+
+def test_a_run_that_cannot_be_begun_leaves_nothing(begin: Callable[..., Job], tmp_path: Path) -> None:
+    for at in range(1, 12):
+        with (
+            on(Faulty(at, failing(errno.ENOSPC), forever=True)),
+            pytest.raises(Refusal, match="cannot be made: No space left"),
+        ):
+            begin(f"at-{at}")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+# --- one process a run
+
+
+@POSIX
+@pytest.mark.slow
+def test_a_run_belongs_to_one_process_and_a_dead_one_holds_nothing(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, run = line_of(base, data, tmp_path, "--name", "held"), tmp_path / "runs" / "held"
+    process = start(line, tmp_path / "log", slow=0.2)
+    wait_for(lambda: reached(run) >= 1)
+    for other in (["train", "--resume", str(run), "--lang", "en"], line):
+        assert cli.run(other) == 2
+        said = capsys.readouterr().err
+        assert f"process {process.pid} is working on this run" in said
+        assert "--anew" in said
+    assert process.exitcode is None
+    process.kill()
+    process.join()
+    assert (run / runfolder.LOCK).exists()  # a stale one
+    assert cli.run(line) == 0
+    assert not (run / runfolder.LOCK).exists()
+
+
+def test_a_lock_of_another_machine_or_of_an_older_process_of_this_number(tmp_path: Path) -> None:
+    runfolder.lock(tmp_path)
+    mine = json.loads((tmp_path / runfolder.LOCK).read_text())
+    runfolder.lock(tmp_path)  # this process's own
+    parent = {"pid": os.getppid(), "began": 1.0, "host": mine["host"]}  # a living number, but another process's
+    for stale in (parent, {"pid": 2**22 + 1, "began": mine["began"], "host": mine["host"]}, {}, [], None):
+        (tmp_path / runfolder.LOCK).write_text("" if stale is None else json.dumps(stale))
+        runfolder.lock(tmp_path)
+        assert json.loads((tmp_path / runfolder.LOCK).read_text()) == mine
+    (tmp_path / runfolder.LOCK).write_text(json.dumps(mine | {"host": "elsewhere"}))
+    with pytest.raises(Refusal, match="on elsewhere is working on this run") as caught:
+        runfolder.lock(tmp_path)
+    assert str(tmp_path / runfolder.LOCK) in caught.value.hint
+    runfolder.unlock(tmp_path / "nowhere")
+
+
+# --- asked to end
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), ("SIGHUP", 129)])
+def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
+    sent: Any, code: int, base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, run = line_of(base, data, tmp_path, "--name", "a", "--save-every", "100"), tmp_path / "runs" / "a"
+    process = start(line, tmp_path / "log", slow=0.1)
+    wait_for(lambda: reached(run) >= 3)
+    assert process.pid is not None
+    os.kill(process.pid, getattr(signal, sent) if isinstance(sent, str) else sent)
+    process.join(30)
+    assert process.exitcode == code
+    said = (tmp_path / "log").read_text(encoding="utf-8")
+    assert checkpoint.newest(run) == reached(run)  # nothing is done again
+    assert f"Stopped after step {reached(run)}; nothing is lost" in said
+    assert "Traceback" not in said
+    assert cli.run(line) == 0
+    assert "Going on after step" in capsys.readouterr().err
+    assert cli.run(line_of(base, data, tmp_path, "--name", "whole")) == 0
+    assert (run / WEIGHTS).read_bytes() == (tmp_path / "runs" / "whole" / WEIGHTS).read_bytes()
+
+
+@POSIX
+@pytest.mark.slow
+def test_a_second_ctrl_c_leaves_at_once(base: Path, data: Path, tmp_path: Path) -> None:
+    line, run = line_of(base, data, tmp_path, "--name", "a"), tmp_path / "runs" / "a"
+    process = start(line, tmp_path / "log", slow=20)
+    wait_for(lambda: bool(runfolder.read_lines(run / runfolder.EVAL)))
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    wait_for(lambda: "Ctrl-C again" in (tmp_path / "log").read_text(encoding="utf-8"))
+    assert process.exitcode is None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(10)  # less than the step
+    assert process.exitcode == 130
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
+    assert not (run / runfolder.LOCK).exists()
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "code"), [("save", 129), ("continue", 0)])
+def test_a_terminal_that_is_closed(how: str, code: int, base: Path, data: Path, tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    line = line_of(base, data, tmp_path, "--name", "a", "--save-every", "100", "--on-hangup", how)
+    process = start(line, tmp_path / "log", slow=0.1, terminal=os.ttyname(slave))
+    closing = threading.Event()
+    reader = threading.Thread(target=drain, args=(master, closing))  # as a terminal reads what it is to show
+    reader.start()
+    run = tmp_path / "runs" / "a"
+    try:
+        wait_for(lambda: reached(run) >= 3)
+    finally:
+        os.close(slave)
+        closing.set()
+        reader.join()
+    process.join(30)
+    assert process.exitcode == code
+    if how == "save":
+        assert checkpoint.newest(run) == reached(run) < 12
+    else:
+        assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
+
+
+def drain(master: int, closing: threading.Event) -> None:
+    """Read a terminal until it is to be closed, and close it."""
+    while not closing.is_set():
+        if select.select([master], [], [], 0.05)[0]:
+            with suppress(OSError):
+                os.read(master, 1 << 16)
+    os.close(master)
+
+
+def test_hours_and_a_time_of_day_end_a_run_with_0_and_say_how_to_go_on(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = line_of(base, data, tmp_path, "--name", "a")
+    assert cli.run([*line, "--max-hours", "1e-9", "--json"]) == 0
+    out, err = capsys.readouterr()
+    run = tmp_path / "runs" / "a"
+    assert json.loads(out) == {"run": str(run), "step": 0, "of": 12}
+    assert f"buke train --resume {run}" in err
+    assert cli.run([*line, "--max-hours", "1"]) == 0
+    assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
+    assert cli.run([*line, "--stop-at", "25:00"]) == 2
+    assert "--stop-at: '25:00' is not valid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("began", "at", "moments"),
+    [
+        ("22:30", "07:00", {"23:59": False, "+06:59": False, "+07:00": True, "+09:00": True}),
+        ("06:59", "7:00", {"06:59": False, "07:00": True}),
+        ("07:00", "07:00", {"07:00": False, "+06:59": False, "+07:00": True}),
+    ],
+)
+def test_a_time_of_day_is_the_next_one_on_the_wall(began: str, at: str, moments: dict[str, bool]) -> None:
+    def moment(text: str) -> datetime:
+        hour, minute = map(int, text.lstrip("+").split(":"))
+        return datetime(2026, 3, 1 + text.startswith("+"), hour, minute)
+
+    now = [moment(began)]
+    deadline = Deadline(at, None, wall=lambda: now[0])
+    for text, over in moments.items():
+        now[0] = moment(text)
+        assert deadline.passed() is over, text
+
+
+def test_hours_are_counted_by_a_clock_that_nobody_sets() -> None:
+    wall, clock = [datetime(2026, 1, 1)], [0.0]
+    deadline = Deadline(None, 2, wall=lambda: wall[0], clock=lambda: clock[0])
+    wall[0] = datetime(2027, 1, 1)  # the machine slept, or its clock was set
+    assert not deadline.passed()
+    clock[0] = 7200.0
+    assert deadline.passed()
+    assert not Deadline(None, None).passed()
+
+
+def test_a_scoring_that_is_left_is_done_again(begin: Callable[..., Job]) -> None:
+    whole = begin("whole")
+    list(whole.events())
+    job = begin("left")
+    asked = [False]
+    job.loop.leaving = lambda: asked[0]
+    for event in job.events():
+        if isinstance(event, Step) and event.step == 4:
+            asked[0] = True  # while the held-out part is scored
+        elif asked[0]:
+            assert not isinstance(event, HeldOut)
+            job.save()
+            break
+    again = jobs.resume(job.run, lambda line: None)
+    events = list(again.events())
+    assert isinstance(events[1], HeldOut)
+    assert events[1].step == 4
+    assert adapter_of(again) == adapter_of(whole)
+
+
+# --- what is not finite
+
+
+def bad_weights(job: Job, bad: Any) -> None:
+    """A frozen weight that only one record's token reads: a row of the embedding."""
+    others = {token for example in (*job.loop.train, *job.loop.held_out) if example is not bad for token in example.ids}
+    tokens = set(bad.ids) - others
+    assert tokens
+    job.model.base.get_input_embeddings().weight.data[tokens.pop()] = torch.nan
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])  # our own layers, and those of transformers
+def test_a_weight_that_is_not_a_number_skips_the_steps_that_read_it_and_names_the_record(
+    dropout: float, begin: Callable[..., Job], data: Path
+) -> None:
+    with open(data, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"Question": "What is ж?", "Complex_CoT": "жжж.", "Response": "ж."}) + "\n")
+    job = begin(dropout=dropout, held_out=0.05, eval_every=100)
+    bad = next((e for e in job.loop.train if e.source.endswith(":41")), None)
+    assert bad is not None
+    bad_weights(job, bad)
+    skipped = [event for event in job.events() if isinstance(event, Step) and event.skipped]
+    assert len(skipped) in (2, 3)  # once an epoch
+    assert all(bad.source in event.skipped for event in skipped)
+    assert all(bool(tensor.isfinite().all()) for tensor in load_file(job.run / WEIGHTS).values())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_a_broken_adapter_stops_the_run_after_three_steps_with_the_best_kept(
+    value: float, dropout: float, begin: Callable[..., Job]
+) -> None:
+    job = begin(dropout=dropout, save_every=100)
+    kinds: list[type] = []
+    for event in job.events():
+        kinds.append(type(event))
+        if isinstance(event, HeldOut) and event.step == 4:
+            next(iter(job.model.trained().values())).data[0, 0] = value
+    assert kinds[-4:] == [Step, Step, Step, Stopped]
+    assert job.loop.progress.best_step <= 4
+    assert all(bool(tensor.isfinite().all()) for tensor in load_file(job.run / WEIGHTS).values())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_an_activation_that_is_not_finite_costs_one_step(
+    value: float, begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, calls = begin(), [0]
+    plain = Model.hidden
+
+    def hidden(self: Model, *given: Any) -> torch.Tensor:
+        out = plain(self, *given)
+        calls[0] += out.requires_grad
+        return out * value if calls[0] == 5 and out.requires_grad else out
+
+    monkeypatch.setattr(Model, "hidden", hidden)
+    skipped = [event for event in job.events() if isinstance(event, Step) and event.skipped]
+    assert len(skipped) == 1
+    assert "the step as a whole" in skipped[0].skipped  # no record is to blame
+    assert job.loop.progress.step == job.loop.steps
+    assert all(bool(tensor.isfinite().all()) for tensor in load_file(job.run / WEIGHTS).values())
+
+
+# --- slow steps
+
+
+def test_a_slow_spell_is_said_once() -> None:
+    pace = Pace()
+    assert [pace.slow(1.0, 100) for _ in range(6)] == [0.0] * 6
+    assert pace.slow(10.0, 1000) == 0  # longer records, not slower
+    assert pace.slow(3.1, 100) == pytest.approx(3.1)
+    assert [pace.slow(4.0, 100), pace.slow(9.0, 100)] == [0, 0]  # the same spell
+    assert pace.slow(1.0, 100) == 0
+    assert pace.slow(5.0, 100) == pytest.approx(5)  # another
+
+
+def test_a_slow_step_is_an_event_and_a_line(begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    job, now = begin(), [0.0]
+    plain = loops.take_step
+
+    def timed(model: Any, rows: Any, *given: Any) -> Any:
+        now[0] += sum(map(len, rows)) * (1.0 if job.loop.progress.step in (8, 9) else 0.01)
+        return plain(model, rows, *given)
+
+    monkeypatch.setattr(loops, "take_step", timed)
+    monkeypatch.setattr(loops.time, "monotonic", lambda: now[0])
+    slow = [event for event in job.events() if isinstance(event, Slow)]
+    assert [(event.step, round(event.times)) for event in slow] == [(9, 100)]
+    assert "step 9 took" in road.news(slow[0])
+    written = runfolder.read_lines(job.run / runfolder.EVENTS)
+    assert [(line["event"], line["step"]) for line in written] == [("Slow", 9)]
+
+
+# --- damage is said aloud
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    said = road.news(Resumed(3, (tmp_path / "000006",)))
+    assert f"{tmp_path / '000006'}: this checkpoint is damaged" in said
+    assert "Going on after step 3." in said
+
+
+def test_what_may_change_is_a_setting() -> None:
+    assert set(MAY_CHANGE) < set(Settings.model_fields)
