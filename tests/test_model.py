@@ -24,7 +24,6 @@ from buke.config import Settings
 from buke.model import Model, choose_device, choose_precision, load
 from buke.pack import rows
 from buke.records import Example, Record, Row
-from buke.train.job import ACTIVATION_SHARE, _activations
 from buke.train.step import Ranks, find_fault, optimizer_for, take_step
 from buke.words import Refusal
 from tiny import lessons, tiny_folder
@@ -296,30 +295,6 @@ def test_how_activations_are_kept_changes_no_gradient(
         model.loss_sum(Row(tuple(examples)))[0].backward()
         found.append(grads(model.base.named_parameters()))
     same(found[1], found[0], 5e-2 if given.get("kind") else 1e-6)
-
-
-def test_how_activations_are_kept_is_what_fits_where_the_model_computes(
-    awake: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, asked = awake(), settings()
-    assert model.fast is not None
-    full, half, byte = (model.activation_bytes(asked.row_tokens, asked.rank, kind) for kind in ("full", "half", "byte"))
-
-    def chosen(free: float, **given: Any) -> tuple[str, bool | None, str]:
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free / ACTIVATION_SHARE), 0))
-        monkeypatch.setattr(model, "device", torch.device("cuda"))
-        found, _ = _activations(settings(**given), {}, model, longest=30)
-        assert model.fast is not None
-        return found.activations, found.recompute, model.fast.keep
-
-    assert chosen(full + 1) == ("full", False, "all")
-    assert chosen(full - 9) == ("half", False, "half")
-    assert chosen(half - 9) == ("byte", False, "byte")
-    assert chosen(byte - 9) == ("byte", True, "input")
-    assert chosen(half - 9, activations="half") == ("half", True, "input")
-    assert chosen(full - 9, activations="full") == ("full", True, "input")
-    assert chosen(0, activations="full", recompute=False) == ("full", False, "all")
-    assert chosen(full + 1, recompute=True)[1:] == (True, "input")
 
 
 @each_kind

@@ -354,8 +354,8 @@ def test_a_loss_scale_changes_nothing_and_is_halved_until_nothing_overflows(
     rows = [Row(tuple(plain.loop.train[:4])), Row(tuple(plain.loop.train[4:8]))]
     gradients = step_module._gradients
 
-    def overflowing(model: Model, rows: Sequence[Row], factor: float) -> torch.Tensor:
-        loss = gradients(model, rows, factor)
+    def overflowing(model: Model, rows: Sequence[Row], factor: float, *rest: Any) -> torch.Tensor:
+        loss = gradients(model, rows, factor, *rest)
         if factor * sum(model.targets(row) for row in rows) > 1024:
             for parameter in model.trained().values():
                 parameter.grad = torch.full_like(parameter, math.inf)

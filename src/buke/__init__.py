@@ -18,6 +18,7 @@ ROOMS = (
     "kernels",
     "hub",
     "model",
+    "plan",
     "checkpoint",
     "train",
     "generate",

@@ -262,6 +262,12 @@ class Settings(BaseModel):
         "反向传播时重新计算每层激活：省内存，时间约多三分之一（默认仅在内存放不下时）",
         ("gradient_checkpointing",),
     )  # fmt: skip
+    memory: str | None = setting(
+        None, "training",
+        "most memory to use where it computes, such as 8GB (default: most of what is free)",
+        "计算所在设备最多使用的内存，如 8GB（默认为可用内存的大部分）",
+        ("max_memory",),
+    )  # fmt: skip
     lower_cache: bool | None = setting(
         None, "training",
         "keep what the layers below the first adapter make of each record in a file, and compute them once, not in "

@@ -27,6 +27,7 @@ from buke.words import Refusal, t
 RUN_TOML = "run.toml"
 MANIFEST = "manifest.json"
 DATA = "data.json"
+PLAN = "plan.json"
 STEPS = "steps.jsonl"
 EVAL = "eval.jsonl"
 EVENTS = "events.jsonl"

@@ -33,9 +33,13 @@ def app(common: Common, asked: str | None = None) -> typer.Typer:
     made.callback()(_top)
     commands = {
         "demo": _demo, "check": _check, "get": _get, "train": _train, "compare": _compare, "report": _report,
-        "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor,
+        "show": _show, "runs": _runs, "verify": _verify, "doctor": _doctor, "plan": _plan,
     }  # fmt: skip
-    helps = {name: f"cli.{name}" for name in commands} | {"get": "hub.get", "doctor": "doctor.doctor"}
+    helps = {name: f"cli.{name}" for name in commands} | {
+        "get": "hub.get",
+        "doctor": "doctor.doctor",
+        "plan": "plan.plan",
+    }
     for name, make in commands.items():
         made.command(name, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
     return made
@@ -123,6 +127,7 @@ def _train(common: Common) -> Any:
         from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
         anew: Annotated[bool, typer.Option("--anew", help=t("cli.anew"))] = False,
         old_records: Annotated[bool, typer.Option("--old-records", help=t("cli.old_records"))] = False,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help=t("plan.dry_run"))] = False,
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
@@ -130,17 +135,38 @@ def _train(common: Common) -> Any:
 
         given["from_run"] = from_run
         said = {name for name, value in given.items() if value is not None}
-        if resume and (again or data or config or anew):
+        if resume and (again or data or config or anew or dry_run):
             raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
-        if again and (data or config or anew or old_records or said - {"name"}):
+        if again and (data or config or anew or old_records or dry_run or said - {"name"}):
             raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
         if again:
             raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
         settings = None if resume else settings_from(given, {"data": data}, config)
+        if dry_run and settings is not None:
+            from buke.cli.plan import show_plan
+
+            show_plan(*settings, common.runs, as_json)
+            return
         changes = by_name(given) if resume else None
         road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
 
     return with_settings(train, EVERYTHING, ("data", "from_run"))
+
+
+def _plan(common: Common) -> Any:
+    from buke.cli.flags import settings_from, with_settings
+
+    def plan(
+        data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
+        config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
+        as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
+        **given: Any,
+    ) -> None:
+        from buke.cli.plan import show_plan
+
+        show_plan(*settings_from(given, {"data": data}, config), common.runs, as_json)
+
+    return with_settings(plan, EVERYTHING, ("data",))
 
 
 def _compare(common: Common) -> Any:

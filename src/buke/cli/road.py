@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from buke import checkpoint, compare, report, runfolder
+from buke.cli.plan import line as plan_line
 from buke.cli.view import View, clock, number, view_for
 from buke.compare import Progress
 from buke.config import Settings
@@ -23,7 +24,7 @@ from buke.records import HeldOut, Judged, Step
 from buke.train import job as jobs
 from buke.train import manifest
 from buke.train.job import Job
-from buke.train.loop import Event, NotLogged, NotSaved, Resumed, Saved, Slow, Stopped
+from buke.train.loop import Event, NotLogged, NotSaved, Resumed, Saved, Slow, Stopped, Tightened
 from buke.train.pace import Deadline
 from buke.words import t
 
@@ -154,6 +155,7 @@ def walk(job: Job, view: View) -> dict[str, Any]:
 
 
 def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
+    job.watch.start()
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
     before = _before(job, judge, view)
@@ -171,6 +173,7 @@ def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
     report.write_curve(job.run)
     report.write_report(job.run)  # a finished run is not gone on with, so what a kill from here on leaves is whole
+    job.watch.stop()
     job.finish()
     report.write_report(job.run)  # now with the time of its end
     result["manifest"] = job.notes["result"]
@@ -199,6 +202,7 @@ def _introduce(job: Job, view: View) -> None:
     if len(left_out) > 10:
         view.say(t("cli.more_dropped", count=len(left_out) - 10, file=job.run / runfolder.DATA))
     where = f"{job.model.device.type} {job.model.precision}"
+    view.say(plan_line(job.plan))
     view.say(t("cli.model_line", name=job.settings.model, size=jobs.size(job.model.parameters), where=where))
 
 
@@ -255,6 +259,8 @@ def news(event: Event) -> str:
         return t("cli.not_logged", step=event.step, file=event.file, why=event.reason)
     if isinstance(event, Saved) and event.after_failure:
         return t("cli.saved_again", step=event.step)
+    if isinstance(event, Tightened):
+        return t("plan.tightened", step=event.step, what=event.words)
     if isinstance(event, Slow):
         return t("cli.slow", step=event.step, seconds=f"{event.seconds:.1f}", times=f"{event.times:.1f}")
     if isinstance(event, Resumed):

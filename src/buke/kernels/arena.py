@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -53,6 +54,11 @@ class Arena:
     def turn_of(self, number: int) -> int:
         """The name of the state that layer ``number`` is in."""
         return self._turns.get(number, 0)
+
+    @property
+    def held(self) -> Mapping[tuple[int | None, str, torch.dtype], Tensor]:
+        """The buffers there are, by owner, name and format."""
+        return self._store
 
     @property
     def bytes(self) -> int:

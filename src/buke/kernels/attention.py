@@ -88,7 +88,7 @@ class Attention:
 
     def forward(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor) -> None:
         """Write what each query finds into ``out_THE``."""
-        if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
+        if not _by_hand(q_THE):
             out_THE.copy_(self._by_record(q_THE, k_TKE, v_TKE))
             return
         key_heads = k_TKE.shape[1]
@@ -107,7 +107,7 @@ class Attention:
         dq_THE: Tensor, dk_TKE: Tensor, dv_TKE: Tensor,
     ) -> None:  # fmt: skip
         """Write the gradients by queries, keys and values; the probabilities are computed again (Dao et al. 2022)."""
-        if q_THE.device.type != "cpu" or q_THE.dtype != torch.float32:
+        if not _by_hand(q_THE):
             self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
             return
         key_heads, take = k_TKE.shape[1], self.arena.take
@@ -175,6 +175,11 @@ class Attention:
             seen = _causal_mask(last, self.window, p.device)[first:, None]
             p.masked_fill_(~seen, float("-inf"))
         return torch.softmax(p_QL, -1, out=p_QL)
+
+
+def _by_hand(x: Tensor) -> bool:
+    """Whether attention is computed block by block here; meta stands for the CPU where a step is only planned."""
+    return x.device.type in ("cpu", "meta") and x.dtype == torch.float32
 
 
 def _from_heads(x_KUE: Tensor, out_THE: Tensor) -> None:

@@ -14,19 +14,20 @@ from buke.kernels.arena import Arena
 WIDE_AT_ONCE = 2**22  # elements of a weight kept in another format that are widened at once: 16 MB in float32
 
 
-def widened(weight_OI: Tensor, dtype: torch.dtype, arena: Arena) -> Iterator[tuple[slice, Tensor]]:
-    """A frozen weight in the format of the activations: whole where it is kept so, else some of its outputs at once.
+def widened(weight_OI: Tensor, like: Tensor, arena: Arena) -> Iterator[tuple[slice, Tensor]]:
+    """A frozen weight in the format and on the device of activations ``like``: whole where it is kept so, else some of
+    its outputs at once.
 
     A part lies in a buffer that the next part takes: small enough to be read from the cache.
     """
-    if weight_OI.dtype == dtype:
+    if weight_OI.dtype == like.dtype and weight_OI.device == like.device:
         yield slice(None), weight_OI
         return
     parts = -(-weight_OI.numel() // WIDE_AT_ONCE)
     step = max(1, -(-len(weight_OI) // max(parts, 1)))
     for start in range(0, len(weight_OI), step):
         part = weight_OI[start : start + step]
-        yield slice(start, start + step), arena.take("wide", *part.shape, like=part, dtype=dtype).copy_(part)
+        yield slice(start, start + step), arena.take("wide", *part.shape, like=like).copy_(part, non_blocking=True)
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -37,7 +38,7 @@ class _LoraLinear(torch.autograd.Function):
         ctx: Any, x_TI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float
     ) -> Tensor:
         low_TR = x_TI @ a_RI.T.to(x_TI.dtype)
-        y_TO = F.linear(x_TI, weight_OI.to(x_TI.dtype), bias_O)  # kept in its own format, widened where it is used
+        y_TO = F.linear(x_TI, weight_OI.to(x_TI), bias_O)  # kept in its own format, widened where it is used
         y_TO.addmm_(low_TR, b_OR.T.to(x_TI.dtype), alpha=scale)
         ctx.save_for_backward(x_TI, low_TR, weight_OI, a_RI, b_OR)
         ctx.scale = scale
@@ -49,7 +50,7 @@ class _LoraLinear(torch.autograd.Function):
         dlow_TR = (dy_TO @ b_OR.to(dy_TO.dtype)).mul_(ctx.scale)
         dx_TI = None
         if ctx.needs_input_grad[0]:
-            dx_TI = dy_TO @ weight_OI.to(dy_TO.dtype)
+            dx_TI = dy_TO @ weight_OI.to(dy_TO)
             dx_TI.addmm_(dlow_TR, a_RI.to(dy_TO.dtype))
         da_RI = (dlow_TR.T @ x_TI).to(a_RI.dtype)
         db_OR = (dy_TO.T @ low_TR).mul_(ctx.scale).to(b_OR.dtype)

@@ -49,7 +49,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
             if grad_V is not None:
                 grad_V += logits_BV.sum(0)
-            for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
+            for part, wide_PD in widened(weight_VD, hidden_BD, arena):
                 grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
         arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
@@ -65,7 +65,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
     """Blocks of tokens of nearly the same size: few, since each reads the whole head."""
-    at_once = LOGITS_AT_ONCE if weight_VD.dtype == hidden_ND.dtype else LOGITS_AT_ONCE_WIDENED
+    at_once = (
+        LOGITS_AT_ONCE
+        if (weight_VD.dtype, weight_VD.device) == (hidden_ND.dtype, hidden_ND.device)
+        else LOGITS_AT_ONCE_WIDENED
+    )
     count = -(-len(hidden_ND) * len(weight_VD) // at_once)
     edges = [len(hidden_ND) * i // max(count, 1) for i in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
@@ -73,7 +77,7 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
 
 def _logits(hidden_BD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, arena: Arena, logits_BV: Tensor) -> Tensor:
     """Logits in float32; in the buffer where the hidden states are float32."""
-    for part, wide_PD in widened(weight_VD, hidden_BD.dtype, arena):
+    for part, wide_PD in widened(weight_VD, hidden_BD, arena):
         torch.mm(hidden_BD, wide_PD.T, out=logits_BV[:, part])
     logits_BV = logits_BV.float()
     return logits_BV if bias_V is None else logits_BV.add_(bias_V)

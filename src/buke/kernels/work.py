@@ -200,7 +200,7 @@ class Work:
     def product(self, x_TI: Tensor, one: Linear, out_TO: Tensor, base: Tensor | None) -> None:
         """x W^T, plus what is given, in one product."""
         added = base if base is not None else one.bias_O
-        for part, weight_OI in widened(one.weight_OI, x_TI.dtype, self.place.arena):
+        for part, weight_OI in widened(one.weight_OI, x_TI, self.place.arena):
             out = out_TO[:, part]
             if added is None:
                 torch.mm(x_TI, weight_OI.T, out=out)
@@ -224,7 +224,7 @@ class Work:
         dlow_TR = self.take("dlow", len(dys[0]), sum(len(a) for a in adapted))
         low_TR, at, first, db = self.kept.get(f"low {group}"), 0, True, []
         for one, dy_TO in zip(linears, dys, strict=True):
-            for part, weight_OI in widened(one.weight_OI, dy_TO.dtype, self.place.arena) if dx_TI is not None else ():
+            for part, weight_OI in widened(one.weight_OI, dy_TO, self.place.arena) if dx_TI is not None else ():
                 assert dx_TI is not None
                 torch.addmm(dx_TI, dy_TO[:, part], weight_OI, beta=0 if first else 1, out=dx_TI)
                 first = False

@@ -26,7 +26,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # torch makes the folder of a compiler that is not used, by default among the system's temporary files
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
-import psutil
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as PeftLinear
@@ -39,7 +38,7 @@ from transformers.utils import logging as transformers_logging
 from buke import hub
 from buke.config import Settings
 from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
-from buke.model.fast import Fast, activation_bytes, fast_of
+from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
 from buke.model.tensors import safetensors_of
@@ -251,7 +250,9 @@ class Model:
             use_rslora=settings.rslora,
             bias=settings.bias,
             target_modules=_targets(self.base, settings.targets),
-            layers_to_transform=_layers(self.base, settings.layers),
+            layers_to_transform=layers_asked(
+                int(self.base.config.get_text_config().num_hidden_layers), settings.layers
+            ),
             task_type="CAUSAL_LM",
         )
         config.base_model_name_or_path = str(self.folder.resolve())
@@ -260,6 +261,8 @@ class Model:
             self.peft = get_peft_model(self.base, config)
         for module in self.base.modules():
             if isinstance(module, PeftLinear):
+                module.lora_A.to(self.device)  # PEFT puts them beside the weight, which may be streamed from elsewhere
+                module.lora_B.to(self.device)
                 _fuse(module)
         self.fast = fast_of(self.base)
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
@@ -274,16 +277,13 @@ class Model:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def activation_bytes(self, tokens: int, rank: int, kind: str = "full") -> int:
-        """About what the layers keep of a row of so many tokens for the backward pass."""
-        return activation_bytes(self.base, tokens, rank, kind)
-
-    @property
-    def free_bytes(self) -> int:
-        """Memory that is free where this model computes."""
+    def release(self) -> None:
+        """Give back every buffer that is kept to be used again."""
+        self.arena = Arena()
+        if self.fast is not None:
+            self.fast.arena = Arena()
         if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
-        return int(psutil.virtual_memory().available)
+            torch.cuda.empty_cache()
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name."""
@@ -323,7 +323,7 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device)
-    streamed = device.type == "cpu" and _is_streamed(folder, settings)
+    streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         made: Any = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
@@ -338,9 +338,11 @@ def load(folder: Path, settings: Settings) -> Model:
         raise Refusal(t("model.absent", folder=folder, tensor=absent[0], count=len(absent)), t("model.not_loaded_hint"))
     base.requires_grad_(False)
     _check_finite(base, folder)
-    base.eval().to(device)
+    base.eval()
     if streamed:
-        stream(base, PRECISIONS[precision])
+        stream(base, PRECISIONS[precision], device)
+    else:
+        base.to(device)
     model = Model(base, folder, device, precision)
     _prove_attention(model)
     return model
@@ -369,11 +371,11 @@ def _kept_in(folder: Path) -> torch.dtype:
     return {"F16": torch.float16, "BF16": torch.bfloat16}.get(counts.most_common(1)[0][0], torch.float32)
 
 
-def _is_streamed(folder: Path, settings: Settings) -> bool:
+def _is_streamed(folder: Path, settings: Settings, device: torch.device) -> bool:
     """Whether the frozen weights stay in their file: as asked for, or where memory would not hold them well."""
     if settings.weights != "auto":
         return settings.weights == "streamed"
-    return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
+    return device.type == "cpu" and 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
 
 
 def _prove_attention(model: Model) -> None:
@@ -414,9 +416,8 @@ def _linear_names(base: Any) -> set[str]:
     return {name.rsplit(".", 1)[-1] for name, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
 
 
-def _layers(base: Any, asked: str) -> list[int] | None:
-    """Indices of the layers that get an adapter; None for all of them."""
-    count = int(base.config.get_text_config().num_hidden_layers)
+def layers_asked(count: int, asked: str) -> list[int] | None:
+    """Indices of the layers, of ``count``, that get an adapter; None for all of them. Raises Refusal."""
     if asked == "all":
         return None
     first, last = (count // 2, count - 1) if asked == "upper" else map(int, asked.split("-"))

@@ -138,20 +138,3 @@ def _linear(part: Any, adapted: bool) -> Linear:
         return Linear(base.weight, base.bias)  # type: ignore[arg-type]
     a, b = part.lora_A["default"].weight, part.lora_B["default"].weight
     return Linear(base.weight, base.bias, a, b, part.scaling["default"])  # type: ignore[arg-type]
-
-
-def activation_bytes(base: Any, tokens: int, rank: int, kind: str) -> int:
-    """What the layers keep of a row of so many tokens for the backward pass. kind: ``full``, ``half`` or ``byte``."""
-    config = base.config.get_text_config()
-    width, heads = config.hidden_size, config.num_attention_heads
-    inner, head = getattr(config, "intermediate_size", None) or 4 * width, getattr(config, "head_dim", None)
-    queries, keys = (count * (head or width // heads) for count in (heads, _key_heads(config)))
-    whole = queries + keys + 7 * rank  # queries, keys, and what the adapters make of the inputs
-    narrow = keys + queries + 2 * width  # values, what attention found, the inputs of both halves
-    bits = {"full": (32, 32), "half": (16, 16), "byte": (16, 8.5)}[kind]  # 8.5: with the scales
-    each = 32 * whole + bits[0] * narrow + bits[1] * 2 * inner
-    return int(tokens * config.num_hidden_layers * each / 8)
-
-
-def _key_heads(config: Any) -> int:
-    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)

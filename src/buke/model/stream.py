@@ -1,4 +1,7 @@
-"""Frozen weights that stay in the file they are read from, in 16 bit, and are widened where they are used."""
+"""Frozen weights that stay where they are read to, and are widened or copied to a card where they are used.
+
+For the CPU they stay in their file; for a card, in memory of the machine that the card can read from.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,45 @@ from torch.nn import functional as F
 PARTS = 2**24  # elements of a weight widened at once
 
 
-def stream(base: Any, dtype: torch.dtype) -> None:
-    """Let every layer of a base model whose weights are kept in another format compute in ``dtype``.
+def stream(base: Any, dtype: torch.dtype, device: torch.device) -> None:
+    """Let every layer of a base model whose weights are kept in another format, or elsewhere, compute in ``dtype`` on
+    ``device``.
 
-    The weights are never written, so the system may drop their pages and read them again; what is small (norms, biases)
-    is widened once.
+    On the CPU the weights are never written, so the system may drop their pages and read them again; what is small
+    (norms, biases) is widened once.
     """
     for module in base.modules():
         if isinstance(module, nn.Linear):
             module.forward = _widening(module)  # type: ignore[method-assign]
+            _reachable(module.weight, device)
             if module.bias is not None:
-                module.bias.data = module.bias.data.to(dtype)
+                module.bias = nn.Parameter(module.bias.to(device, dtype), requires_grad=False)
         elif isinstance(module, nn.Embedding):
-            module.forward = _embedding(module, dtype)  # type: ignore[method-assign]
+            module.forward = _embedding(module, dtype, device)  # type: ignore[method-assign]
         else:
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, nn.Parameter(parameter.to(device, dtype), requires_grad=False))
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                setattr(module, name, buffer.to(device))
+
+
+def _reachable(weight: Tensor, device: torch.device) -> None:
+    """Let a card read a weight by itself, while it computes: pages that the system may not move."""
+    if device.type == "cuda" and weight.device.type == "cpu":
+        weight.data = weight.data.pin_memory()
 
 
 def _widening(module: nn.Linear) -> Any:
     def forward(x: Tensor) -> Tensor:
-        if x.dtype == module.weight.dtype:
+        if (x.dtype, x.device) == (module.weight.dtype, module.weight.device):
             return F.linear(x, module.weight, module.bias)
         step = max(1, PARTS // module.in_features)
-        parts = [F.linear(x, part.to(x.dtype)) for part in module.weight.split(step)]
+        parts = [F.linear(x, part.to(x)) for part in module.weight.split(step)]
         y = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
         return y if module.bias is None else y + module.bias
 
     return forward
 
 
-def _embedding(module: nn.Embedding, dtype: torch.dtype) -> Any:
-    return lambda ids: F.embedding(ids, module.weight).to(dtype)
+def _embedding(module: nn.Embedding, dtype: torch.dtype, device: torch.device) -> Any:
+    return lambda ids: F.embedding(ids.to(module.weight.device), module.weight).to(device, dtype)

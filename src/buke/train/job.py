@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,12 +21,14 @@ from buke.encoded import Lessons
 from buke.model import Model
 from buke.model import load as load_model
 from buke.pack import step_count
+from buke.plan import FIRST_STEPS, Plan, Watch
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.train import manifest
+from buke.train.ahead import config_in, plan_lessons
 from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
 from buke.train.lessons import LENGTH, Ids, lessons_of, read_all
-from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Saved
+from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Saved, Tightened
 from buke.train.resuming import (
     added,
     check_same,
@@ -41,7 +43,6 @@ from buke.train.resuming import (
 )
 from buke.words import Refusal, language, t
 
-ACTIVATION_SHARE = 0.5  # of the memory that is free, for what a row keeps for its backward pass
 LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
 Say = Callable[[str], None]
@@ -58,10 +59,13 @@ class Job:
     model: Model
     held_out: list[Record]
     loop: Loop
+    plan: Plan
     notes: dict[str, Any] = field(default_factory=dict)  # the manifest
     resumed: bool = False
 
     def __post_init__(self) -> None:
+        limit = self.plan.memory["budget"] if self.settings.memory else None
+        self.watch = self.loop.watch = Watch(self.model.device.type, limit)
         names = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)
         self.lines = {name: runfolder.Lines(self.run / name) for name in names}
 
@@ -78,7 +82,10 @@ class Job:
             self._forget_after(self.loop.progress)
             yield from self._told(resumed)
         for event in self.loop.events():
+            if isinstance(event, Tightened):
+                self._tightened(event)
             yield from self._told(event)
+            self._pace_known(event)
         self._keep()
 
     def save(self) -> Saved | NotSaved:
@@ -111,6 +118,35 @@ class Job:
             return runfolder.EVAL, event
         return runfolder.EVENTS, {"at": _now(), "event": type(event).__name__, **runfolder.plain(event)}
 
+    def _tightened(self, event: Tightened) -> None:
+        """Let a run that is taken up again begin with what memory ran out for."""
+        self.settings = self.settings.model_copy(update=event.changes)
+        self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
+        if not self.loop.ranks.index:
+            runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
+
+    def note_measured(self) -> None:
+        """Write into plan.json, beside what was planned, what the run took so far."""
+        if self.loop.ranks.index:
+            return
+        steps = runfolder.read_lines(self.run / runfolder.STEPS)
+        self.plan.measured.update(
+            peak=self.watch.most(), training_seconds=round(self.loop.progress.seconds, 1),
+            tokens=sum(step["all_tokens"] for step in steps),
+            disk=sum(path.stat().st_size for path in self.run.rglob("*") if path.is_file()),
+        )  # fmt: skip
+        runfolder.write_json(self.run / runfolder.PLAN, self.plan)
+
+    def _pace_known(self, event: Event) -> None:
+        """Once the first steps are taken, correct the time that was planned. A full disk is no fault."""
+        if not isinstance(event, Step) or event.step != FIRST_STEPS or self.loop.ranks.index:
+            return
+        steps = runfolder.read_lines(self.run / runfolder.STEPS)
+        tokens, seconds = (sum(step[name] for step in steps) for name in ("all_tokens", "seconds"))
+        self.plan = self.plan.corrected(len(steps), tokens, seconds)
+        with suppress(OSError):
+            runfolder.write_json(self.run / runfolder.PLAN, self.plan)
+
     def _forget_after(self, progress: Progress) -> None:
         """Drop the lines a crash left after the checkpoint; those steps and scorings are done again."""
         for name, last in ((runfolder.STEPS, progress.step), (runfolder.EVAL, progress.scored)):
@@ -136,6 +172,7 @@ class Job:
 
     def finish(self) -> None:
         """Write the manifest for the last time: trained, and asked where it was to be asked."""
+        self.note_measured()
         self.notes["finished"] = _now()
         self.notes["files"] = manifest.own_files(self.run)
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
@@ -195,7 +232,7 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
                 raise added(run)
             only = chosen_ids(run)
         say(t("train.reading"))
-        found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only)
+        found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only, refuse=False)
         now = _manifest(found)
         check_same(run, old, now, found.lessons)
         with runfolder.mending(run, t("train.mend_hint", run=run)):
@@ -218,13 +255,18 @@ class Found:
     prompt: Prompt
     lessons: Lessons
     model: Model
+    plan: Plan
     earlier: Earlier | None  # the run whose adapter is the start
 
 
 def _find(
-    settings: Settings, reasons: dict[str, str], runs: Path, say: Say, earlier: Earlier | None, only: Ids | None = None
-) -> Found:
-    """Read the records, load the model, and compute every setting left open."""
+    settings: Settings, reasons: dict[str, str], runs: Path, say: Say, earlier: Earlier | None,
+    only: Ids | None = None, *, refuse: bool = True,
+) -> Found:  # fmt: skip
+    """Read the records, load the model, and compute every setting left open.
+
+    refuse: whether a run is refused that is not planned to fit; one that is taken up again goes on.
+    """
     folder, reads = hub.ready(settings.model), None
     if folder is None:  # what takes long or may fail: the user's own files are looked at before
         reads = read_all(settings)
@@ -238,11 +280,13 @@ def _find(
     found = asked.model_copy(update={"length": settings.length})  # findings name the files as the user did
     lessons = lessons_of(found, spoken, reads, only)
     lessons = without_held_out(lessons, earlier) if earlier else lessons
-    settings, reasons = _pace(settings, reasons, len(lessons.train))
+    settings, reasons = pace(settings, reasons, len(lessons.train))
+    plan = plan_lessons(settings, reasons, folder, lessons, runs, refuse=refuse)
+    settings, reasons = plan.settle(settings, reasons)
     model = _model(folder, settings, earlier, say)
-    settings, reasons = _activations(settings, reasons, model, max(map(len, lessons.train)))
+    model.keep_activations(settings.activations, bool(settings.recompute))
     settings, reasons = _lower_cache(settings, reasons, model, lessons, runs)
-    return Found(settings, reasons, spoken, lessons, model, earlier)
+    return Found(settings, reasons, spoken, lessons, model, plan, earlier)
 
 
 def _job(run: Path, found: Found, notes: dict[str, Any], resumed: bool, say: Say) -> Job:
@@ -252,7 +296,7 @@ def _job(run: Path, found: Found, notes: dict[str, Any], resumed: bool, say: Say
         model.keep_lower(run, lambda why: say(t("train.lower_full", run=run, why=why)))
     loop = Loop(model, s, lessons.train, lessons.held_out, run, s.row_tokens, chars)
     loop.earlier = [found.prompt.scored(record) for record in found.earlier.records] if found.earlier else []
-    return Job(run, s, found.reasons, found.prompt, model, lessons.records, loop, notes, resumed)
+    return Job(run, s, found.reasons, found.prompt, model, lessons.records, loop, found.plan, notes, resumed)
 
 
 def _model(folder: Path, settings: Settings, earlier: Earlier | None, say: Say) -> Model:
@@ -306,8 +350,13 @@ def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
     """Fill in what follows from the model's config: the longest record and the learning rate."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
+    return resolve_from(settings, reasons, config_in(folder), str(folder / "config.json"))
+
+
+def resolve_from(
+    settings: Settings, reasons: dict[str, str], config: Mapping[str, Any], source: str
+) -> tuple[Settings, dict[str, str]]:
+    """As ``resolve``, from what a config.json says. source: its name, for an error."""
     reasons = dict(reasons)
     found: dict[str, int | float] = {}
     places = int(config.get("max_position_embeddings") or LENGTH)
@@ -324,7 +373,7 @@ def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[
             reasons[name] = t("train.why_length", places=places)
     if settings.learning_rate is None:
         if "hidden_size" not in config:
-            missing = t("hub.no_key", name=folder / "config.json", key="hidden_size")
+            missing = t("hub.no_key", name=source, key="hidden_size")
             raise Refusal(missing, t("model.architecture_hint"))
         width = int(config["hidden_size"])
         found["learning_rate"] = learning_rate_for(width)
@@ -340,7 +389,7 @@ def learning_rate_for(width: int) -> float:
     return float(f"{5e-4 * (2000 / width) ** 0.78:.2g}")
 
 
-def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Settings, dict[str, str]]:
+def pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Settings, dict[str, str]]:
     """How often to score and to save, from the length of the run."""
     per_step = settings.batch * settings.accumulation
     if count < per_step:
@@ -350,24 +399,6 @@ def _pace(settings: Settings, reasons: dict[str, str], count: int) -> tuple[Sett
     found = {"eval_every": every, "save_every": settings.save_every or every}
     why = t("train.why_pace", steps=total)
     return settings.model_copy(update=found), reasons | {name: why for name in found if getattr(settings, name) is None}
-
-
-def _activations(
-    settings: Settings, reasons: dict[str, str], model: Model, longest: int
-) -> tuple[Settings, dict[str, str]]:
-    """How activations wait for the backward pass, where the user left it open: the first way that fits into memory."""
-    tokens, room = max(longest, settings.row_tokens), ACTIVATION_SHARE * model.free_bytes
-    sizes = {kind: model.activation_bytes(tokens, settings.rank, kind) for kind in ("full", "half", "byte")}
-    fitting = [kind for kind, size in sizes.items() if size <= room and model.fast is not None]
-    kind: str = settings.activations
-    if kind == "auto":
-        kind = next(iter(fitting), "byte" if model.fast is not None else "full")
-    again = sizes[kind] > room if settings.recompute is None else settings.recompute
-    model.keep_activations(kind, again)
-    why = t("train.why_activations", full=hub.amount(sizes["full"]), free=hub.amount(model.free_bytes))
-    found = {"activations": kind, "recompute": again}
-    told = {name: why for name in found if getattr(settings, name) in ("auto", None)}
-    return settings.model_copy(update=found), reasons | told
 
 
 def _lower_cache(
@@ -464,6 +495,7 @@ def _write_start(run: Path, found: Found, notes: dict[str, Any]) -> None:
     runfolder.write_json(run / runfolder.DATA, _data(found.lessons, found.prompt))
     runfolder.write_json(run / runfolder.MANIFEST, notes)
     runfolder.write_lines(run / runfolder.HELD_OUT, found.lessons.records)
+    runfolder.write_json(run / runfolder.PLAN, found.plan)
 
 
 def _name(settings: Settings) -> str:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from buke import checkpoint
@@ -15,11 +17,14 @@ from buke.checkpoint import Progress
 from buke.config import Settings
 from buke.model import Model
 from buke.pack import rows, step_count, steps
+from buke.plan import Watch, ran_out, trim
 from buke.records import Example, HeldOut, Row, Step
 from buke.runfolder import reason
 from buke.train.pace import Pace
 from buke.train.step import Outcome, Ranks, optimizer_for, rate_at, take_step
 from buke.words import Refusal, t
+
+T = TypeVar("T")
 
 FP16_SCALE = 65536.0  # of the loss at the start, in half precision
 SKIPS_ALLOWED = 3  # steps in a row that were not finite, before the run stops
@@ -78,13 +83,27 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Tightened:
+    """Memory ran out in a step; it is done again, and what follows, with these settings."""
+
+    step: int
+    changes: dict[str, Any]
+
+    @property
+    def words(self) -> str:
+        """The changes as flags."""
+        tokens = self.changes.get("row_tokens")
+        return t("plan.less_rows", tokens=tokens) if tokens else t("plan.again")
+
+
+@dataclass(frozen=True)
 class Left:
     """A scoring was left half-way because ``leaving`` said so; it begins anew where the iteration goes on."""
 
     step: int
 
 
-Event = Step | HeldOut | Saved | NotSaved | NotLogged | Resumed | Slow | Stopped | Left
+Event = Step | HeldOut | Saved | NotSaved | NotLogged | Resumed | Slow | Stopped | Left | Tightened
 
 
 @dataclass
@@ -107,6 +126,8 @@ class Loop:
     best: dict[str, Tensor] = field(default_factory=dict)
     base_losses: list[tuple[float, int]] = field(default_factory=list)  # of the base on held_out, where known already
     best_losses: list[tuple[float, int]] = field(default_factory=list)  # of the best adapter on held_out
+    watch: Watch | None = None  # of the memory, where it has a limit
+    tightened: list[Tightened] = field(default_factory=list)  # not passed on yet
     earlier: Sequence[Example] = ()  # held out by the run that this one goes on from; scored, never learned
     pace: Pace = field(default_factory=Pace)
     unsaved: bool = False  # whether the last checkpoint could not be written
@@ -148,6 +169,9 @@ class Loop:
             self.train, batch=s.batch, accumulation=s.accumulation, epochs=s.epochs, seed=s.seed,
             row_tokens=self.row_tokens, first=first, rank=self.ranks.index, ranks=self.ranks.count,
         )  # fmt: skip
+        if first < self.steps:
+            self._enough(self._try_longest)
+            yield from self._told()
         while True:
             if self._scoring_due():
                 if (score := self._score()) is None:
@@ -162,6 +186,7 @@ class Loop:
             if (step_rows := next(batches, None)) is None:
                 break
             step = self._step(step_rows)
+            yield from self._told()
             yield step
             if times := self.pace.slow(step.seconds, step.all_tokens):
                 yield Slow(step.step, step.seconds, times)
@@ -192,7 +217,7 @@ class Loop:
             group["lr"] = rate * group["share"]
         self.model.base.train()
         start = time.monotonic()
-        outcome = take_step(self.model, step_rows, self.optimizer, s.clip, self.ranks, p.scale)
+        outcome = self._enough(lambda: self._take(step_rows))
         p.scale = outcome.scale
         seconds = time.monotonic() - start
         p.step += 1
@@ -203,6 +228,70 @@ class Loop:
         return Step(
             p.step, seen, outcome.loss_sum, outcome.tokens, tokens, rate, outcome.grad_norm, seconds, _why(outcome)
         )
+
+    def _take(self, step_rows: list[Row]) -> Outcome:
+        s = self.settings
+        examples = [example for row in step_rows for example in row.examples]
+        packed = rows(examples, s.batch, self.row_tokens)  # as they came, unless memory ran out meanwhile
+        return take_step(self.model, packed, self.optimizer, s.clip, self.ranks, self.progress.scale, self._check)
+
+    def _try_longest(self) -> None:
+        """Compute the longest row there can be and drop its gradient, so that memory runs out now and not in hours."""
+        longest = sorted(self.train, key=len, reverse=True)[: self.settings.batch]
+        self.model.base.train()
+        with torch.random.fork_rng(self._cards()):
+            loss, _ = self.model.loss_sum(rows(longest, self.settings.batch, self.row_tokens)[0])
+            loss.backward()
+        del loss
+        self.optimizer.zero_grad(set_to_none=True)
+        self._check()
+
+    def _enough(self, act: Callable[[], T]) -> T:
+        """What ``act`` gives, done again with less memory where that runs out. Raises Refusal where nothing more can be
+        saved."""
+        while True:
+            states = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cards())]
+            try:
+                return act()
+            except (MemoryError, RuntimeError, OSError) as error:
+                if self.ranks.count > 1 or not ran_out(error):
+                    raise
+            torch.set_rng_state(states[0])
+            for card, state in zip(self._cards(), states[1:], strict=True):
+                torch.cuda.set_rng_state(state, card)
+            self._tighten()
+
+    def _tighten(self) -> None:
+        """Smaller rows, and where they hold one record each, activations computed again."""
+        self.optimizer.zero_grad(set_to_none=True)
+        step = self.progress.step + 1
+        if self.row_tokens > max(map(len, self.train)):
+            self.row_tokens //= 2
+            changes: dict[str, Any] = {"row_tokens": self.row_tokens}
+        elif not self.settings.recompute:
+            self.model.keep_activations("full", True)
+            changes = {"recompute": True}
+        else:
+            raise Refusal(t("plan.exhausted", step=step), t("plan.exhausted_hint"))
+        self.settings = self.settings.model_copy(update=changes)
+        self.model.release()
+        trim()
+        if self.watch is not None:
+            self.watch.over()  # what was is forgotten
+        self.tightened.append(Tightened(step, changes))
+
+    def _told(self) -> Iterator[Tightened]:
+        while self.tightened:
+            yield self.tightened.pop(0)
+
+    def _check(self) -> None:
+        """Raise MemoryError where this process has taken more than it may."""
+        if self.watch is not None and self.watch.over():
+            raise MemoryError
+
+    def _cards(self) -> list[int]:
+        device = self.model.device
+        return [device.index or 0] if device.type == "cuda" else []
 
     def _score(self) -> HeldOut | None:
         """Held-out loss; a better one makes this adapter the best. None where it was left half-way."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,18 +60,20 @@ def take_step(
     clip: float,
     ranks: Ranks,
     scale: float = 1.0,
+    between: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Gradient of the mean loss over all learned tokens of the rows, clipped to norm ``clip``; one optimizer step.
 
     scale: factor on the loss for half precision (Micikevicius et al. 2018, section 3.2), taken out of the gradient
     again. Where it alone makes the gradient overflow, the step is computed anew with half of it.
+    between: called after each row; what it raises ends the step, untaken.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     count = torch.tensor(float(sum(model.targets(row) for row in rows)), dtype=torch.float64)
     ranks.sum([count])
     tokens = int(count)
     while True:
-        loss_sum = _gradients(model, rows, scale / max(tokens, 1))
+        loss_sum = _gradients(model, rows, scale / max(tokens, 1), between)
         if ranks.count > 1:  # a process without a row in this step has to join in all the same
             for p in parameters:
                 p.grad = torch.zeros_like(p) if p.grad is None else p.grad
@@ -92,13 +94,15 @@ def take_step(
     return Outcome(float(loss_sum) if finite_loss else None, tokens, norm if finite_norm else None, scale, fault)
 
 
-def _gradients(model: Model, rows: Sequence[Row], factor: float) -> Tensor:
+def _gradients(model: Model, rows: Sequence[Row], factor: float, between: Callable[[], None]) -> Tensor:
     """Add the gradient of ``factor`` times the summed loss of the rows; return that sum in nats (float64, unscaled)."""
     loss_sum = torch.zeros((), dtype=torch.float64)
     for row in rows:
         row_loss, _ = model.loss_sum(row)
         (row_loss * factor).backward()
         loss_sum += row_loss.detach().double().cpu()
+        del row_loss  # with its graph
+        between()
     return loss_sum
 
 

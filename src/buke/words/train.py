@@ -50,10 +50,7 @@ TEXTS = {
     "why_length": ("computed: the model has {places} places", "计算得出：模型有 {places} 个位置"),
     "why_rate": ("computed: from the model's width, {width}", "计算得出：按模型宽度 {width}"),
     "why_pace": ("computed: from the {steps} steps of the run", "计算得出：全程 {steps} 步"),
-    "why_activations": (
-        "computed: whole, the activations of a row take {full}; {free} of memory are free",
-        "计算得出：一行的激活完整保存要 {full}，可用内存 {free}",
-    ),
+    "why_tightened": ("memory ran out at step {step}", "第 {step} 步内存不足"),
     "why_lower": (
         "computed: what the lower layers make of all records takes {size}; {free} of the disk are free",
         "计算得出：下面各层对所有记录的输出要 {size}，磁盘可用 {free}",

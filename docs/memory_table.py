@@ -1,0 +1,106 @@
+"""Writes docs/memory.md: which R1 distill fits where, how, and at which length, as planned.
+
+    python docs/memory_table.py [--model NAME] [--to FILE]     --model: that model's rows alone, to stdout
+
+No model is read: a step is followed on tensors without data (docs/decisions/0010).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from buke.config import make  # noqa: E402
+from buke.plan import Fit, Task, choose  # noqa: E402
+from buke.plan.known import CONFIGS  # noqa: E402
+from buke.train.ahead import stepper  # noqa: E402
+from buke.words import Refusal  # noqa: E402
+
+CARDS = (6, 8, 12, 16, 24)  # GB
+MACHINES = (8, 16, 32)  # GB
+SYSTEM = 2.0  # GB that the system and other programs take of a machine's memory, assumed
+LIBRARIES = 0.4  # GB that a process holds before a model is loaded
+LENGTHS = (4096, 2048, 1024, 512)  # tokens of the longest record
+HEAD = """# What fits where
+
+Written by `python docs/memory_table.py`: for each R1 distill and memory the longest record, of 4,096, 2,048, 1,024 and
+512 tokens, with which a run was planned to fit, and how: LoRA of rank 16 on all linear layers. GB are 10^9 bytes.
+**Predicted, not run on a GPU.** Of a card 0.5 GB are taken to be CUDA's, of a machine 2 GB the system's.
+
+*streamed*: the frozen weights stay in 16 bit in their file (CPU), or in the machine's memory (card, which then needs as
+much of that as stands in the second column). *half*, *byte*, *recompute*: how activations wait, see
+[settings](reference/settings.md).
+
+"""
+
+
+def cell(name: str, device: str, memory: float) -> str:
+    """The longest record that fits, and how."""
+    for length in LENGTHS:
+        settings, _ = make({"model": name, "device": device, "questions": 0, "row_tokens": 512})
+        precision, held = ("bf16", 0) if device == "cuda" else ("fp32", int(LIBRARIES * 1e9))
+        fixed = frozenset({"row_tokens"})
+        task = Task(CONFIGS[name], settings, fixed, [length] * 8, [], 64, device, precision, held, stepper)
+        try:
+            fit, _ = choose(task, int(memory * 1e9))
+        except Refusal:
+            continue
+        return f"{length:,}: {how(fit)} ({fit.needed / 1e9:.1f} GB)"
+    return "-"
+
+
+def how(fit: Fit) -> str:
+    """The way in words."""
+    kept = "recompute" if fit.way.recompute else fit.way.activations
+    return f"streamed, {kept}" if fit.way.streamed else kept
+
+
+def row(name: str) -> str:
+    """A model's row of both tables, one after the other."""
+    short = name.rsplit("Distill-", 1)[1]
+    size = 2 * parameters(name) / 1e9
+    cards = [cell(name, "cuda", memory) for memory in CARDS]
+    machines = [cell(name, "cpu", memory - SYSTEM) for memory in MACHINES]
+    return "\n".join(f"| {' | '.join([short, f'{size:.1f} GB', *cells])} |" for cells in (cards, machines))
+
+
+def parameters(name: str) -> int:
+    """Of the whole model."""
+    from buke.plan import Way, trace
+
+    settings, _ = make({"model": name})
+    found = trace(CONFIGS[name], settings, Way(16, "bf16", cuda=True), stepper)
+    return found.parameters + 2 * found.head
+
+
+def main() -> None:
+    """Write the page, or print a model's rows."""
+    warnings.filterwarnings("ignore")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="part of a model's name: only its two rows, to stdout")
+    parser.add_argument("--to", type=Path, default=ROOT / "docs" / "memory.md")
+    given: Any = parser.parse_args()
+    if given.model:
+        print(row(next(name for name in CONFIGS if given.model in name)))
+        return
+    pairs = [row(name).split("\n") for name in CONFIGS]
+    given.to.write_text(page([pair[0] for pair in pairs], [pair[1] for pair in pairs]), encoding="utf-8")
+
+
+def page(cards: list[str], machines: list[str]) -> str:
+    """Both tables under their headings."""
+    tables = []
+    for title, sizes, lines in (("NVIDIA cards", CARDS, cards), ("CPU", MACHINES, machines)):
+        head = f"| model | weights, 16 bit | {' | '.join(f'{size} GB' for size in sizes)} |"
+        tables.append("\n".join([f"## {title}", "", head, "|---" * (len(sizes) + 2) + "|", *lines, ""]))
+    return HEAD + "\n".join(tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Room `plan`: machine, model and data -> how a run is computed, and what memory, time and disk it takes.
+
+`trace.py` follows a step without its numbers, by `live.py`; `choose.py` takes the first way that fits; `outlook.py`
+adds time and disk; `machine.py` knows what there is, `known.py` the shapes of models that are not here.
+"""
+
+from buke.plan.choose import Fit, Task, choose, gb, measure
+from buke.plan.machine import Watch, bytes_of, free_bytes, own_bytes, ran_out, trim
+from buke.plan.outlook import FIRST_STEPS, Plan, budget, look_ahead
+from buke.plan.trace import Prepare, Step, Trace, Way, trace
+
+__all__ = [
+    "FIRST_STEPS", "Fit", "Plan", "Prepare", "Step", "Task", "Trace", "Watch", "Way", "budget", "bytes_of", "choose",
+    "free_bytes", "gb", "look_ahead", "measure", "own_bytes", "ran_out", "trace", "trim",
+]  # fmt: skip

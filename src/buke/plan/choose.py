@@ -1,0 +1,254 @@
+"""What fits: the first way to compute a run, of those that lose least, whose memory the machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from buke.config import Settings
+from buke.plan.trace import Prepare, Trace, Way, trace
+from buke.words import Refusal, t
+
+RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
+LEAST_ROW = 256  # tokens: products of shorter rows are slower
+LENGTHS = (3072, 2048, 1536, 1024, 768, 512, 256)  # tokens of the longest record that are tried in place of too many
+CUDA_CONTEXT = 500_000_000  # bytes that CUDA and its libraries take of a card, assumed
+CUDA_POOLS = 22 * 2**20  # bytes of segments that the allocator has begun
+SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
+WORKSPACE = 60_000_000  # bytes that the libraries of matrix products, and Python by then, take on the CPU
+FREE_SHARE = 0.9  # of the memory that is free: other programs are there too
+STORE_GROWTH = 128  # places that keys and values grow by
+READ_AT_ONCE = 1024  # tokens of prompts
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to be planned: a model by its config.json, settings, and how long the records are, in tokens."""
+
+    config: Mapping[str, Any]
+    settings: Settings
+    fixed: frozenset[str]  # settings that the user chose
+    lengths: Sequence[int]  # of the records to learn from
+    scored: Sequence[int]  # of those held out
+    prompt: int  # the longest prompt
+    device: str
+    precision: str
+    held: int  # bytes that this process holds now: libraries and data
+    prepare: Prepare
+
+    @property
+    def longest(self) -> int:
+        return max([*self.lengths, *self.scored, 1])
+
+    def chosen(self, name: str) -> bool:
+        """Whether the user chose a setting."""
+        return name in self.fixed
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A way to compute a run, with its memory in bytes: at the peak of training, by parts, and while asking."""
+
+    way: Way
+    row_tokens: int
+    generation_batch: int
+    trace: Trace
+    parts: dict[str, int]
+    asking: int
+
+    @property
+    def training(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def needed(self) -> int:
+        return max(self.training, self.asking)
+
+
+@dataclass
+class Known:
+    """Traces made already."""
+
+    found: dict[tuple[Any, ...], Trace] = field(default_factory=dict)
+
+    def trace(self, task: Task, way: Way) -> Trace:
+        """The trace of a way, made once."""
+        s = task.settings
+        key = (repr(sorted(task.config.items())), way, s.rank, s.targets, s.layers, s.dropout, s.bias, s.rslora)
+        if key not in self.found:
+            self.found[key] = trace(task.config, s, way, task.prepare)
+        return self.found[key]
+
+
+KNOWN = Known()
+
+
+def choose(task: Task, budget: int) -> tuple[Fit, int]:
+    """The first way that fits into ``budget`` bytes, and how many did not before it.
+
+    Raises Refusal with the nearest plan that fits, where none of the ways that the user left open does.
+    """
+    ways = list(ways_of(task))
+    if len(ways) > 1 and measure(task, *ways[-1], budget).needed > budget:  # the most frugal one
+        raise refusal(task, budget, measure(task, *ways[-1], budget))
+    for place, way in enumerate(ways):
+        if place < len(ways) - 1 and least(task, way[0]) > budget:
+            continue
+        fit = measure(task, *way, budget)
+        if fit.needed <= budget:
+            return fit, place
+    raise refusal(task, budget, fit)
+
+
+def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
+    """Ways to compute with their ``row_tokens``, those that lose least first. What the user chose stays."""
+    s, cuda = task.settings, task.device == "cuda"
+    rows = [s.row_tokens]
+    while not task.chosen("row_tokens") and rows[-1] // 2 >= max(task.longest, LEAST_ROW):
+        rows.append(rows[-1] // 2)
+    kinds = ("full", "half", "byte") if s.activations == "auto" else (s.activations,)
+    if not KNOWN.trace(task, _way(task, 1, False)).fast:
+        kinds = ("full",) if s.activations == "auto" else kinds
+    keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
+    weights = _weights(task)
+    both = [(streamed, keep) for streamed in weights for keep in keeps] if cuda else [
+        (streamed, keep) for keep in keeps for streamed in weights
+    ]  # fmt: skip
+    for streamed, (kind, again) in both:
+        for row in rows:
+            tokens = max(task.longest, min(row, sum(task.lengths)))
+            yield Way(tokens, task.precision, kind, again, streamed, cuda), row
+
+
+def _weights(task: Task) -> list[bool]:
+    """Whether frozen weights stay where they are kept: what is tried, in order."""
+    if task.settings.weights != "auto":
+        return [task.settings.weights == "streamed"]
+    if task.device == "cuda":
+        return [False, True]
+    if task.device != "cpu":
+        return [False]
+    known = KNOWN.trace(task, _way(task, 1, False))
+    large = 4 * (known.parameters + known.head) > RESIDENT
+    return [True] if large else [False, True]
+
+
+def _way(task: Task, tokens: int, streamed: bool) -> Way:
+    return Way(tokens, task.precision, streamed=streamed, cuda=task.device == "cuda")
+
+
+def least(task: Task, way: Way) -> int:
+    """Bytes that a way takes for its weights and adapter alone, known without following it."""
+    parts = KNOWN.trace(task, _way(task, 1, way.streamed)).parts
+    held = CUDA_CONTEXT if way.cuda else task.held
+    return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
+
+
+def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62) -> Fit:
+    """The memory of a way. budget: how much answers may take, which can be given fewer at once."""
+    known = KNOWN.trace(task, way)
+    cuda = way.cuda
+    slack = CUDA_POOLS if cuda else int(SLACK * (known.peak - known.parts["frozen"] - known.parts["embedding"]))
+    parts = {"libraries": CUDA_CONTEXT if cuda else task.held + WORKSPACE, **known.parts}
+    if not cuda:
+        parts["adapter"] += known.adapter  # the best one is kept beside the one that learns
+    parts["passing"] += slack
+    batch, asking = _asking(task, known, parts, budget)
+    return Fit(way, row_tokens, batch, known, parts, asking)
+
+
+def _asking(task: Task, known: Trace, parts: Mapping[str, int], budget: int) -> tuple[int, int]:
+    """Questions at once, fewer where more do not fit, and the memory while they are answered."""
+    s = task.settings
+    if not s.questions:
+        return s.generation_batch, 0
+    config = task.config
+    heads = config.get("num_attention_heads") or 1
+    keys = (config.get("num_key_value_heads") or heads) * (config.get("head_dim") or config["hidden_size"] // heads)
+    bytes_, layers = 4 if task.precision == "fp32" else 2, int(config["num_hidden_layers"])
+    places = task.prompt + s.thought_budget + s.answer_budget + STORE_GROWTH
+    each = 2 * keys * bytes_ * places * (layers + 1) + 12 * int(config["vocab_size"])
+    inner = config.get("intermediate_size") or 4 * config["hidden_size"]
+    reading = READ_AT_ONCE * bytes_ * (3 * inner + 6 * config["hidden_size"])
+    rest = sum(parts.values()) - parts["passing"] - parts["buffers"] - parts["logits"] + reading
+    batch = min(s.generation_batch, s.questions)
+    if not task.chosen("generation_batch"):
+        while batch > 1 and rest + batch * each > budget:
+            batch = (batch + 1) // 2
+    return batch, rest + batch * each
+
+
+def refusal(task: Task, budget: int, fit: Fit) -> Refusal:
+    """That nothing fits, with the nearest plan that does."""
+    message = t("plan.no_room", needed=gb(fit.needed), budget=gb(budget))
+    words = nearest(task, budget)
+    hint = t("plan.nearest", flags=words) if words else t("plan.needs_more", needed=gb(fit.needed * 1.02 + 5e6))
+    return Refusal(message, hint)
+
+
+def nearest(task: Task, budget: int) -> str:
+    """Flags of the plan that is nearest to what was asked for and fits; "" where none of those tried does."""
+    free = {"activations": "auto", "recompute": None, "weights": "auto", "row_tokens": 1024, "generation_batch": 40}
+    mine = {name: free[name] for name in free if task.chosen(name) and getattr(task.settings, name) != free[name]}
+    open_ = _but(task, mine, task.fixed - frozenset(mine))
+    if mine and (flags := _flags_of(open_, budget, mine)):
+        return flags
+    if task.settings.layers == "all" and _fits(upper := _but(open_, {"layers": "upper"}), budget):
+        return " ".join([*_forced(open_, mine, upper, budget), "--layers upper"])
+    for length in LENGTHS:
+        if length < task.longest and _fits(shorter := _shorter(open_, length), budget):
+            return " ".join([*_forced(open_, mine, shorter, budget), f"--length {length} --overlong shorten"])
+    return ""
+
+
+def _flags_of(task: Task, budget: int, names: Mapping[str, Any]) -> str:
+    try:
+        fit, _ = choose_plainly(task, budget)
+    except LookupError:
+        return ""
+    return " ".join(_words(fit, names))
+
+
+def _forced(task: Task, names: Mapping[str, Any], other: Task, budget: int) -> list[str]:
+    fit, _ = choose_plainly(other, budget)
+    return _words(fit, names)
+
+
+def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
+    """What the user chose otherwise, as flags."""
+    told = {
+        "activations": f"--activations {fit.way.activations}",
+        "recompute": "--recompute" if fit.way.recompute else "--no-recompute",
+        "weights": f"--weights {'streamed' if fit.way.streamed else 'resident'}",
+        "row_tokens": f"--row-tokens {fit.row_tokens}",
+        "generation_batch": f"--generation-batch {fit.generation_batch}",
+    }
+    return [told[name] for name in names]
+
+
+def choose_plainly(task: Task, budget: int) -> tuple[Fit, int]:
+    """As ``choose``; LookupError where nothing fits."""
+    for place, way in enumerate(ways_of(task)):
+        if least(task, way[0]) <= budget and (fit := measure(task, *way, budget)).needed <= budget:
+            return fit, place
+    raise LookupError
+
+
+def _fits(task: Task, budget: int) -> bool:
+    return measure(task, *list(ways_of(task))[-1], budget).needed <= budget
+
+
+def _but(task: Task, changes: Mapping[str, Any], fixed: frozenset[str] | None = None) -> Task:
+    settings = task.settings.model_copy(update=dict(changes))
+    return replace(task, settings=settings, fixed=task.fixed if fixed is None else fixed)
+
+
+def _shorter(task: Task, length: int) -> Task:
+    cut: Callable[[Sequence[int]], list[int]] = lambda lengths: [min(n, length) for n in lengths]  # noqa: E731
+    return replace(task, lengths=cut(task.lengths), scored=cut(task.scored))
+
+
+def gb(size: float) -> str:
+    """Bytes as GB of 10^9 bytes, to the nearest hundredth."""
+    return f"{size / 1e9:.2f} GB"

@@ -1,0 +1,154 @@
+"""What this machine has: memory that is free, memory that this process holds, and how fast it multiplies."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import re
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import torch
+
+from buke.words import Refusal, t
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+EVERY = 0.02  # seconds between two looks at the memory of this process
+CGROUPS = (  # what this process's group may have and has: of version 2, of version 1
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+     "/sys/fs/cgroup/memory/memory.stat"),
+)  # fmt: skip
+
+
+def bytes_of(text: str) -> int:
+    """A number of bytes as people write it: 8GB, 7.5 GiB, 800M. Raises Refusal for anything else."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.I)
+    size = int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
+    if size < 2**20:
+        raise Refusal(t("plan.bad_memory", value=text), t("plan.bad_memory_hint"))
+    return size
+
+
+def own_bytes() -> int:
+    """Memory of this process that is no file's, in bytes; where the system does not tell it apart, all of it."""
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+        return (int(fields[1]) - int(fields[2])) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return int(psutil.Process().memory_info().rss)
+
+
+def free_bytes(device: str) -> int:
+    """Memory that this process could still take where it computes, in bytes."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
+    return min(int(psutil.virtual_memory().available), _group_free())
+
+
+def _group_free() -> int:
+    """What is left of the limit of this process's control group; what its files hold can be dropped."""
+    for most, now, stat in CGROUPS:
+        try:
+            limit, taken = int(Path(most).read_text()), int(Path(now).read_text())
+            lines = dict(line.split() for line in Path(stat).read_text().splitlines())
+            return max(limit - taken + int(lines.get("inactive_file", 0)) + int(lines.get("active_file", 0)), 0)
+        except (OSError, ValueError):
+            continue
+    return 2**62
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: on a card, on the CPU, or that a limit was passed."""
+    text = str(error)
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or "can't allocate memory" in text
+        or "CUDA out of memory" in text
+    )
+
+
+def trim() -> None:
+    """Let the C library give back what it holds and nobody uses, where it can."""
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Watch:
+    """The most memory of its own that this process held since ``start``, looked at every so often by a thread.
+
+    limit: bytes that it should not go beyond; ``over`` says whether it did since it was last asked.
+    """
+
+    def __init__(self, device: str, limit: int | None = None) -> None:
+        self.device, self.limit, self.peak = device, limit, 0
+        self._over = False
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        if self.device == "cuda" and torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._look()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """End; the peak."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self.most()
+
+    def most(self) -> int:
+        """The peak so far in bytes, of the card's memory where that computes."""
+        self._look()
+        if self.device == "cuda" and torch.cuda.is_available():
+            return int(torch.cuda.max_memory_reserved())
+        return self.peak
+
+    def over(self) -> bool:
+        """Whether the limit was passed since the last time this was asked."""
+        if self.device == "cpu":
+            self._look()
+        over, self._over = self._over, False
+        return over
+
+    def _run(self) -> None:
+        while not self._end.wait(EVERY):
+            self._look()
+
+    def _look(self) -> None:
+        now = own_bytes()
+        self.peak = max(self.peak, now)
+        if self.device == "cpu" and self.limit is not None and now > self.limit:
+            self._over = True
+
+
+def products_per_second(width: int, inner: int, seconds: float = 0.6) -> float:
+    """Floating point operations a second of products (512, width) x (width, inner) on this CPU, the best of several."""
+    x, w = torch.rand(512, width), torch.rand(width, inner)
+    out = torch.empty(512, inner)
+    torch.mm(x, w, out=out)
+    best, end = float("inf"), time.monotonic() + seconds
+    while time.monotonic() < end or best == float("inf"):
+        began = time.perf_counter()
+        torch.mm(x, w, out=out)
+        best = min(best, time.perf_counter() - began)
+    return 2 * 512 * width * inner / best
+
+
+_PAGE = 4096
+try:
+    import resource
+
+    _PAGE = resource.getpagesize()
+except ImportError:  # Windows
+    pass

@@ -1,0 +1,178 @@
+"""A plan as people and plan.json see it: what was chosen and why, and what it takes of memory, time and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from buke.config import Settings
+from buke.pack import rows, step_count
+from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task, choose, gb
+from buke.plan.machine import bytes_of, free_bytes, products_per_second
+from buke.words import Refusal, t
+
+EFFICIENCY = 0.6  # of a product's speed, that a whole step reaches; docs/performance.md
+ASKING_EFFICIENCY = 0.25  # the same of answers to some questions at once
+SMALL_FILES = 10_000_000  # bytes of report, curve, answers and lists, about
+FIRST_STEPS = 3  # after which the time is known better
+CHOSEN = ("weights", "activations", "recompute", "row_tokens", "generation_batch")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is to be computed. Sizes in bytes, times in seconds.
+
+    chosen: settings with their value; why: the reason of each that was computed. measured: what the run took.
+    """
+
+    model: str
+    device: str
+    precision: str
+    chosen: dict[str, Any]
+    why: dict[str, str]
+    rows: dict[str, Any]
+    memory: dict[str, Any]
+    time: dict[str, Any]
+    disk: dict[str, Any]
+    assumed: list[str]
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    def settle(self, settings: Settings, reasons: dict[str, str]) -> tuple[Settings, dict[str, str]]:
+        """The settings with what was chosen, and why."""
+        return settings.model_copy(update={name: self.chosen[name] for name in CHOSEN}), reasons | self.why
+
+    def corrected(self, steps: int, tokens: int, seconds: float) -> Plan:
+        """With the time of the whole training as the first steps let expect it."""
+        speed = tokens / max(seconds, 1e-9)
+        found = {"measured_after_steps": steps, "tokens_per_second_measured": round(speed, 1),
+                 "training_seconds_corrected": round(self.rows["tokens"] / speed)}  # fmt: skip
+        return replace(self, time=self.time | found)
+
+
+def budget(settings: Settings, device: str, held: int) -> tuple[int, str]:
+    """Bytes that a run may take where it computes, this process included, and where that is from."""
+    if settings.memory:
+        return bytes_of(settings.memory), f"--memory {settings.memory}"
+    free = free_bytes(device)
+    if device == "cuda" and not free:
+        raise Refusal(t("plan.which_card"), t("plan.which_card_hint"))
+    taken = CUDA_CONTEXT if device == "cuda" else held
+    return taken + int(FREE_SHARE * free), t("plan.of_free", free=gb(free), share=f"{FREE_SHARE:.0%}")
+
+
+def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: list[str], refuse: bool = True) -> Plan:
+    """Choose, and work out what it takes. Raises Refusal where nothing fits into memory or on the disk.
+
+    examples: what is learned, as rows are packed of it. lower: bytes kept of the layers that do not learn.
+    refuse: whether a plan is refused that does not fit; a run taken up again goes on as it is.
+    """
+    room, source = budget(task.settings, task.device, task.held)
+    try:
+        fit, before = choose(task, room)
+    except Refusal:
+        if refuse:
+            raise
+        fit, before = choose(task, 2**62)
+    s = task.settings
+    packed = rows(examples, s.batch, fit.row_tokens)
+    steps = step_count(len(examples), s.batch * s.accumulation, s.epochs)
+    tokens = round(sum(task.lengths) * s.epochs)
+    disk = _disk(fit, s, disk_free, lower)
+    if refuse and disk["needed"] > disk_free:
+        raise Refusal(t("plan.no_disk", needed=gb(disk["needed"]), free=gb(disk_free)), t("plan.no_disk_hint"))
+    if task.device == "cuda":
+        assumed = [*assumed, t("plan.assumed_cuda", context=gb(CUDA_CONTEXT))]
+        if fit.way.streamed:
+            assumed.append(t("plan.assumed_host", size=gb(fit.trace.file)))
+    memory = {
+        "budget": room, "source": source, "needed": fit.needed, "training": fit.training, "asking": fit.asking,
+        "parts": fit.parts, "file": fit.trace.file,
+    }  # fmt: skip
+    shape = {
+        "longest": task.longest, "rows": len(packed), "rows_per_step": round(len(packed) / max(steps / s.epochs, 1), 1),
+        "steps": steps, "records_per_step": s.batch * s.accumulation, "tokens": tokens,
+    }  # fmt: skip
+    why = _why(task, fit, before, room)
+    return Plan(
+        s.model,
+        task.device,
+        task.precision,
+        _chosen(fit, s),
+        why,
+        shape,
+        memory,
+        _time(task, fit, tokens),
+        disk,
+        assumed,
+    )
+
+
+def _chosen(fit: Fit, settings: Settings) -> dict[str, Any]:
+    # the kind stays what was asked for where layers are computed again: then only their inputs wait
+    kind = settings.activations if fit.way.recompute and settings.activations != "auto" else fit.way.activations
+    return {
+        "weights": "streamed" if fit.way.streamed else "resident",
+        "activations": kind,
+        "recompute": fit.way.recompute,
+        "row_tokens": fit.row_tokens,
+        "generation_batch": fit.generation_batch if settings.questions else settings.generation_batch,
+        "layers": settings.layers,
+        "length": settings.length,
+    }
+
+
+def _why(task: Task, fit: Fit, before: int, room: int) -> dict[str, str]:
+    """The reason of each setting that was left open."""
+    s = task.settings
+    common = t("plan.why_first") if not before else t("plan.why_after", count=before)
+    text = t("plan.why", needed=gb(fit.needed), budget=gb(room), place=common)
+    open_ = {
+        "weights": s.weights == "auto",
+        "activations": s.activations == "auto",
+        "recompute": s.recompute is None,
+        "row_tokens": fit.row_tokens != s.row_tokens,
+        "generation_batch": bool(s.questions) and fit.generation_batch < min(s.generation_batch, s.questions),
+    }
+    return {name: text for name, is_open in open_.items() if is_open}
+
+
+def _time(task: Task, fit: Fit, tokens: int) -> dict[str, Any]:
+    """Seconds, from the speed of products of this model's shapes; nothing for a card that was not asked."""
+    if task.device != "cpu":
+        return {"tokens_per_second": None, "training_seconds": None, "asking_seconds_at_most": None}
+    s, config = task.settings, task.config
+    width = int(config["hidden_size"])
+    rate = _rate(width, int(config.get("intermediate_size") or 4 * width))
+    share = fit.trace.learning_share
+    parameters, head = fit.trace.parameters, fit.trace.head
+    passes = 1 + share * (2 if fit.way.recompute else 1)
+    squares = sum(n * n for n in task.lengths) / max(sum(task.lengths), 1)  # keys that a token sees, twice
+    keys = _queries(config) * int(config["num_hidden_layers"])
+    operations = 2 * parameters * passes + 4 * head + 2 * keys * squares * (1 + 2.5 * share)
+    speed = EFFICIENCY * rate / operations
+    answers = 2 * min(s.questions, len(task.scored)) * (s.thought_budget + s.answer_budget)
+    asked = answers * 2 * (parameters + head) / (ASKING_EFFICIENCY * rate)
+    return {
+        "products_per_second": round(rate), "tokens_per_second": round(speed, 1),
+        "training_seconds": round(tokens / speed), "asking_seconds_at_most": round(asked),
+    }  # fmt: skip
+
+
+@cache
+def _rate(width: int, inner: int) -> float:
+    return products_per_second(width, inner, 0.8 if width >= 256 else 0.02)
+
+
+def _queries(config: Mapping[str, Any]) -> int:
+    """Width of all query heads together."""
+    heads = int(config.get("num_attention_heads") or 1)
+    return heads * int(config.get("head_dim") or config["hidden_size"] // heads)
+
+
+def _disk(fit: Fit, settings: Settings, free: int, lower: int) -> dict[str, int]:
+    """Bytes of a run folder: checkpoints with adapter, optimizer and best adapter, one of them being written."""
+    one = fit.trace.adapter
+    found = {"checkpoints": 4 * one * (settings.keep + 1), "adapter": 2 * one, "report": SMALL_FILES, "lower": lower}
+    return {**found, "needed": sum(found.values()), "free": free}

@@ -1,0 +1,201 @@
+"""The memory of a training step, from the step itself: run on tensors that have a shape and no data.
+
+Layers of a kind are alike. So a model of a few layers is followed, and what happens in one of them is put in again for
+each one left out; a test holds that against following all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from buke.config import Settings
+from buke.kernels import Arena
+from buke.model import Model
+from buke.model.base import PRECISIONS, layers_asked
+from buke.model.shape import config_of, shape
+from buke.plan.live import Live, Marking, Round, Stretch, cuda_size, following
+from buke.records import Example, Row
+
+ALIKE = 3  # layers of a kind that are followed: the first, the last and one between them
+FIRST_TOKENS = 16  # of the row before the one that matters: its gradients are there when that comes
+Step = Callable[[Model, Sequence[Row]], Any]
+Prepare = Callable[[Model], Step]  # makes an optimizer, and gives what takes a step with it
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a step is to be computed, as far as memory goes."""
+
+    tokens: int  # of the longest row
+    precision: str = "fp32"
+    activations: str = "full"
+    recompute: bool = False
+    streamed: bool = False  # frozen weights left where they are kept, in 16 bit
+    cuda: bool = False
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Bytes at the peak of a step, and what they are of. file: bytes of frozen weights that lie elsewhere."""
+
+    peak: int
+    parts: dict[str, int]
+    file: int
+    adapter: int  # bytes of the adapter alone
+    parameters: int  # of the layers, without the adapter
+    head: int  # parameters of the head
+    learning_share: float  # of the layers, that the backward pass goes through
+    fast: bool  # whether our own layers compute it
+
+
+def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *, whole: bool = False) -> Trace:
+    """Follow a second step, of a short row and then one of ``way.tokens``, of the model of a config.json.
+
+    whole: follow all layers. Raises Refusal for an architecture that cannot be built.
+    """
+    layers, more = ([], 0) if whole else _sample(given, settings)
+    # another format than it computes in, so that weights are brought in by parts, as they are from another device
+    kept = (torch.float16 if way.precision == "bf16" else torch.bfloat16) if way.streamed else None
+    model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))))
+    if model.fast is None and more:  # what transformers keeps is not marked by layers
+        model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given)))), 0
+    model.keep_activations(way.activations if model.fast is not None else "full", way.recompute)
+    live = Live(cuda_size if way.cuda else lambda count: count)
+    held = [p for p in model.base.parameters() if not p.requires_grad and p.dtype != PRECISIONS[way.precision]]
+    for weight in held if way.streamed else ():
+        live.leave_out(weight)
+    step = prepare(model)
+    with following(live):
+        start = _follow(live, model, step, way.tokens)
+    return _sum_up(live, model, way, more, start)
+
+
+def _count(given: Mapping[str, Any]) -> int:
+    return int(config_of(dict(given)).num_hidden_layers)
+
+
+def _sample(given: Mapping[str, Any], settings: Settings) -> tuple[list[int], int]:
+    """The layers to follow and how many like the middle one of those that learn are left out; [] and 0 for all."""
+    config = config_of(dict(given))
+    count = config.num_hidden_layers
+    own = layers_asked(count, settings.layers) or list(range(count))
+    groups = [list(range(own[0])), own, list(range(own[-1] + 1, count))]
+    kinds = set(getattr(config, "layer_types", None) or ["full"])
+    if len(kinds) > 1 or groups[2] or len(own) <= ALIKE:
+        return [], 0
+    return [*range(count - len(own)), *own[:ALIKE]], len(own) - ALIKE
+
+
+def _follow(live: Live, model: Model, step: Step, tokens: int) -> int:
+    """Take two steps; what lived when the second began."""
+    if model.fast is not None:
+        model.fast.arena = Marking(live)
+    arenas = [model.arena, *([model.fast.arena] if model.fast is not None else [])]
+    live.ask = lambda: (sum(arena.shared_bytes for arena in arenas[1:]), model.arena.bytes)
+    for tensor in (*model.base.parameters(), *model.base.buffers()):
+        live.count(tensor)
+    long = Row((_example(tokens),))
+    step(model, [long])
+    live.stretches.clear()
+    live.begin()
+    start = live.now
+    step(model, [Row((_example(min(FIRST_TOKENS, tokens)),)), long])
+    live.mark("end")
+    return start
+
+
+def _example(tokens: int) -> Example:
+    return Example("", "", (1,) * tokens, (True,) * tokens, (0, 0, 0, tokens))
+
+
+def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
+    """Peak and parts of a model with ``more`` layers like the middle one of those followed that learn."""
+    middle, each = _middle(model), 0
+    size: Round = live.size
+    sizes = dict.fromkeys(("frozen", "embedding", "adapter"), 0)
+    ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
+    file = parameters = 0
+    for name, p in _parameters(model).items():
+        copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
+        parameters += p.numel() * copies * (not p.requires_grad and id(p) not in ends)
+        if way.streamed and not p.requires_grad and p.dtype != PRECISIONS[way.precision]:
+            file += p.nbytes * copies
+            continue
+        kind = "adapter" if p.requires_grad else "embedding" if id(p) in ends else "frozen"
+        # with what the optimizer keeps: two moments, and a count of steps
+        bytes_ = size(p.nbytes) * 3 + size(4) if kind == "adapter" else size(p.nbytes)
+        sizes[kind] += bytes_ * copies
+        each += bytes_ * (copies > 1)
+    adapter = sum(p.nbytes * (1 + more * (f".layers.{middle}." in name)) for name, p in model.trained().items())
+    own = _owned(model.fast.arena, size) if model.fast is not None else {}
+    each += own.get(middle, 0)
+    kept = sum(own.values()) + more * own.get(middle, 0)
+    start += more * each
+    peak, at_peak = _highest(start, live.stretches, middle, more)
+    if way.cuda:  # its optimizer makes the roots of all second moments at once
+        peak = max(peak, start + 2 * sizes["adapter"] // 3)
+    shared, logits = (*at_peak, 0, 0)[:2]
+    share = _learning_share(model, more)
+    inputs = way.tokens * model.head.shape[1] * PRECISIONS[way.precision].itemsize
+    layers = 0
+    if model.fast is not None and (way.recompute or way.activations == "full"):  # autograd keeps what goes into them
+        layers = sum(bool(layer.adapters) for layer in model.fast.layers[True]) + more
+    parts = {
+        "frozen": sizes["frozen"],
+        "embedding": sizes["embedding"],
+        "adapter": sizes["adapter"] * 4 // 3,
+        "activations": kept + inputs * layers,
+        "buffers": shared,
+        "logits": logits,
+    }
+    parts["passing"] = peak - sum(parts.values())
+    return Trace(peak, parts, file, adapter, parameters, model.head.numel(), share, model.fast is not None)
+
+
+def _learning_share(model: Model, more: int) -> float:
+    if model.fast is None:
+        return 1.0
+    layers = model.fast.layers[True]
+    below = next((number for number, layer in enumerate(layers) if layer.adapters), 0)
+    return 1 - below / (len(layers) + more)
+
+
+def _middle(model: Model) -> int | None:
+    """The layer that stands for those left out."""
+    if model.fast is None:
+        return None
+    own = [number for number, layer in enumerate(model.fast.layers[True]) if layer.adapters]
+    return own[1] if len(own) >= ALIKE else own[0]
+
+
+def _parameters(model: Model) -> dict[str, Tensor]:
+    """Parameters and buffers by name, what is tied once."""
+    return dict(model.base.named_parameters()) | dict(model.base.named_buffers())
+
+
+def _owned(arena: Arena, size: Round) -> dict[int | None, int]:
+    """Bytes of the buffers of each layer."""
+    found: dict[int | None, int] = {}
+    for (owner, *_), tensor in arena.held.items():
+        if owner is not None:
+            found[owner] = found.get(owner, 0) + size(tensor.nbytes)
+    return found
+
+
+def _highest(now: int, stretches: Sequence[Stretch], middle: int | None, more: int) -> tuple[int, tuple[int, ...]]:
+    """The most that lives in the course of the stretches, those of the middle layer coming ``more`` times again."""
+    most, at_peak = now, stretches[0].at_peak
+    for stretch in stretches:
+        # a mark ends the stretch: layer m's forward pass ends with its own mark, its backward pass with that of m - 1
+        own = middle if stretch.name == "forward" else None if middle is None else middle - 1
+        again = more if stretch.name != "end" and stretch.layer == own else 0
+        for turn in range(again + 1):
+            if turn in (0, again) and now + stretch.peak > most:
+                most, at_peak = now + stretch.peak, stretch.at_peak
+            now += stretch.end
+    return most, at_peak

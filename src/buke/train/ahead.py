@@ -1,0 +1,67 @@
+"""A run planned before it starts, from its lessons and its model's config.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from buke import runfolder
+from buke.config import Settings
+from buke.encoded import Lessons
+from buke.model import Model, choose_device, choose_precision
+from buke.plan import Plan, Step, Task, look_ahead, own_bytes
+from buke.records import Example
+from buke.train.step import Ranks, optimizer_for, take_step
+
+LEFT_OPEN = ("default", "")  # what a setting's source says where nobody chose it
+
+
+def stepper(model: Model) -> Step:
+    """What takes an optimizer step of a run with a model, for the plan to follow."""
+    optimizer = optimizer_for(model.trained(), 1e-3, 0.0)
+    return lambda model, rows: take_step(model, rows, optimizer, 1.0, Ranks())
+
+
+def plan_lessons(
+    settings: Settings, reasons: dict[str, str], folder: Path, lessons: Lessons, runs: Path, *, refuse: bool = True
+) -> Plan:
+    """The plan of a run whose lessons are read and whose model is in a folder."""
+    config = config_in(folder)
+    prompt = max((example.bounds[0] for example in lessons.held_out), default=0)
+    return plan(settings, reasons, config, (lessons.train, lessons.held_out), prompt, runs, refuse=refuse)
+
+
+def plan(
+    settings: Settings, reasons: dict[str, str], config: Mapping[str, Any],
+    examples: tuple[Sequence[Example], Sequence[Example]], prompt: int, runs: Path, *,
+    assumed: Sequence[str] = (), refuse: bool = True,
+) -> Plan:  # fmt: skip
+    """The plan of a run. examples: to learn from, and held out. prompt: tokens of the longest."""
+    device, precision = device_of(settings)
+    fixed = frozenset(name for name, source in reasons.items() if source not in LEFT_OPEN)
+    lengths, scored = [list(map(len, each)) for each in examples]
+    task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper)
+    lower = 0
+    if settings.lower_cache:
+        lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
+    free = runfolder.free_bytes(runs)
+    return look_ahead(task, examples[0], free, lower, list(assumed), refuse)
+
+
+def device_of(settings: Settings) -> tuple[str, str]:
+    """Where and in which format a run computes; a card that is not here is taken to have bfloat16."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        return "cuda", "bf16" if settings.precision == "auto" else settings.precision
+    device = choose_device(settings)
+    return device.type, choose_precision(settings, device)
+
+
+def config_in(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder, of its text part where it has several."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text: dict[str, Any] = config.get("text_config", config)
+    return text

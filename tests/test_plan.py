@@ -1,0 +1,405 @@
+"""Plans: a traced step against a real one, what is chosen and refused, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from buke import cli, plan, runfolder, words
+from buke.config import make
+from buke.model import load
+from buke.plan import Task, Way, bytes_of, choose, ran_out, trace
+from buke.plan.known import CONFIGS
+from buke.plan.live import Live, cuda_size, following
+from buke.records import Example, Row
+from buke.train import job as jobs
+from buke.train.ahead import stepper
+from buke.train.dry import tokens_of
+from buke.train.job import Job
+from buke.train.loop import Tightened
+from buke.words import Refusal
+from tiny import tiny_folder, write_lessons
+
+SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
+WAYS = [
+    Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
+    Way(150, activations="byte", streamed=True),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    words.set_language("en")
+    yield
+    words.set_language("en")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five layers wide enough that activations weigh something, kept in bfloat16."""
+    folder = tiny_folder(tmp_path_factory.mktemp("tiny") / "base", "qwen2", **SHAPE)
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    halved = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+    save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def row(tokens: int) -> Row:
+    return Row((Example("", "", (1,) * tokens, (True,) * tokens, (0, 0, 0, tokens)),))
+
+
+def real_peak(folder: Path, way: Way, **given: Any) -> int:
+    """The most bytes of tensors that live in the second of two real steps."""
+    weights = "streamed" if way.streamed else "resident"
+    settings, _ = make({"model": str(folder), "device": "cpu", "weights": weights, **given})
+    model = load(folder, settings)
+    model.add_adapter(settings)
+    if model.fast is not None:
+        model.keep_activations(way.activations, way.recompute)
+    step, live = stepper(model), Live()
+    for weight in model.base.parameters():
+        if way.streamed and weight.dtype == torch.bfloat16:
+            live.leave_out(weight)
+    with following(live):
+        for tensor in (*model.base.parameters(), *model.base.buffers()):
+            live.count(tensor)
+        step(model, [row(way.tokens)])
+        live.begin()
+        step(model, [row(16), row(way.tokens)])
+    return live.most
+
+
+@pytest.mark.parametrize("given", [{}, {"layers": "3-4", "targets": "q_proj,down_proj"}, {"dropout": 0.1}], ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.activations}{'+' * way.recompute}{'~' * way.streamed}")
+def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: dict[str, Any]) -> None:
+    if "dropout" in given and way != WAYS[0]:
+        pytest.skip("the plain road keeps activations as they are")
+    settings, _ = make({"model": str(base), **given})
+    found = trace(config_of(base), settings, way, stepper)
+    assert found.fast == ("dropout" not in given)
+    assert found.peak == pytest.approx(real_peak(base, way, **given), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [("llama", WAYS[0]), ("qwen3", WAYS[2]), ("llama", WAYS[3]), ("qwen3", Way(150, "bf16", streamed=True, cuda=True))],
+    ids=str,
+)
+def test_three_layers_stand_for_all(tmp_path: Path, kind: str, way: Way) -> None:
+    config = config_of(tiny_folder(tmp_path / "base", kind, **SHAPE))
+    for layers in ("all", "1-4"):
+        settings, _ = make({"model": "x", "layers": layers})
+        few, all_ = (trace(config, settings, way, stepper, whole=whole) for whole in (False, True))
+        assert few == all_
+
+
+def test_a_card_takes_memory_in_blocks() -> None:
+    assert [cuda_size(count) for count in (0, 1, 512, 513, 10 * 2**20, 10 * 2**20 + 1)] == [
+        0, 512, 512, 1024, 10 * 2**20, 12 * 2**20,
+    ]  # fmt: skip
+
+
+def test_the_shapes_of_known_models_give_their_numbers_of_parameters() -> None:
+    billions = {
+        "Qwen-1.5B": 1.78,
+        "Qwen-7B": 7.62,
+        "Llama-8B": 8.03,
+        "Qwen-14B": 14.77,
+        "Qwen-32B": 32.76,
+        "Llama-70B": 70.55,
+    }
+    for name, config in CONFIGS.items():
+        settings, _ = make({"model": name})
+        found = trace(config, settings, Way(16, "bf16", cuda=True), stepper)
+        counted = (found.parameters + 2 * found.head) / 1e9
+        assert counted == pytest.approx(billions[name.split("Distill-")[1]], abs=0.006), name
+
+
+# --- what is chosen
+
+
+def task(folder: Path, lengths: tuple[int, ...] = (60, 150, 90), **given: Any) -> Task:
+    settings, reasons = make({"model": str(folder), "questions": 0, **given})
+    fixed = frozenset(name for name, source in reasons.items() if source != "default")
+    return Task(config_of(folder), settings, fixed, lengths, [40], 20, "cpu", "fp32", 10**8, stepper)
+
+
+def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) -> None:
+    one = task(base, row_tokens=256)
+    ample = choose(one, 2**40)[0]
+    assert (ample.way.activations, ample.way.recompute, ample.way.streamed) == ("full", False, False)
+    before, seen, budget = 0, [], ample.needed
+    for _ in range(20):
+        try:
+            fit, place = choose(one, budget)
+        except Refusal:
+            break
+        assert fit.needed <= budget
+        assert place >= before
+        before, budget = place, fit.needed - 1
+        seen.append((fit.way.activations, fit.way.recompute))
+    assert seen[-1] == ("full", True)
+    assert ("byte", False) in seen
+    assert budget < 0.97 * ample.needed
+
+
+@pytest.mark.slow
+def test_what_the_user_chose_stays_and_what_cannot_fit_is_refused_with_what_does(base: Path) -> None:
+    full = task(base, activations="full", recompute=False, weights="resident", row_tokens=512)
+    frugal = choose(task(base, weights="streamed", recompute=True), 2**40)[0]
+    with pytest.raises(Refusal, match="may be used") as refused:
+        choose(full, frugal.needed + 1)
+    assert "--recompute" in refused.value.hint
+    assert "--weights streamed" in refused.value.hint
+    words_ = refused.value.hint.split(": ")[1].replace("--", "").split()
+    assert "row-tokens" in words_
+    again = task(base, weights="streamed", recompute=True, row_tokens=256)
+    assert choose(again, frugal.needed + 1)[0].needed <= frugal.needed + 1
+    with pytest.raises(Refusal, match="may be used") as refused:
+        choose(replace(again, lengths=(2000,)), frugal.needed + 10**6)
+    assert "--length" in refused.value.hint
+    with pytest.raises(Refusal, match="may be used") as refused:
+        choose(again, 10**6)
+    assert "--memory" in refused.value.hint
+
+
+def test_questions_are_asked_fewer_at_once_where_their_keys_and_values_do_not_fit(base: Path) -> None:
+    one = replace(task(base, questions=40), scored=[40] * 40)
+    most = choose(one, 2**40)[0]
+    assert most.generation_batch == 40
+    assert most.asking > most.training
+    fewer = choose(one, (most.asking + most.training) // 2)[0]
+    assert 1 <= fewer.generation_batch < 40
+    assert fewer.training == most.training
+
+
+@pytest.mark.slow
+def test_8_gb_cards_take_the_7b_and_8b_models_at_2048_tokens() -> None:
+    for name in ("Qwen-7B", "Llama-8B"):
+        settings, _ = make({"model": name, "questions": 0, "device": "cuda"})
+        config = CONFIGS[f"deepseek-ai/DeepSeek-R1-Distill-{name}"]
+        one = Task(config, settings, frozenset(), [2048] * 9, [], 20, "cuda", "bf16", 0, stepper)
+        fit, _ = choose(one, 8 * 10**9)
+        assert fit.way.streamed
+        assert fit.needed < 8 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GB", 8 * 10**9), ("7.5 GiB", int(7.5 * 2**30)), ("800m", 8 * 10**8), ("2000000", 2 * 10**6)]
+)
+def test_memory_is_written_as_people_write_it(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "8 G B", "-1GB", "0", "8PB", "1e9"])
+def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="--memory"):
+        bytes_of(text)
+
+
+# --- plan and train
+
+
+def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.run(list(arguments))
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_plan_and_a_dry_run_say_the_same_and_write_nothing(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ["--runs", str(tmp_path / "runs")]
+    given = [str(data), "--model", str(base), "--device", "cpu", "--json"]
+    code, out, _ = planned(capsys, *runs, "plan", *given)
+    assert code == 0
+    found = json.loads(out)
+    assert found["memory"]["needed"] == max(sum(found["memory"]["parts"].values()), found["memory"]["asking"])
+    assert found["rows"]["records_per_step"] == 8
+    assert found["why"]["activations"]
+    again = json.loads(planned(capsys, *runs, "train", *given, "--dry-run")[1])
+    assert again["chosen"] == found["chosen"]
+    assert not (tmp_path / "runs").exists()
+    table = planned(capsys, *runs, "plan", *given[:-1])[1]
+    assert "optimizer" in table
+    assert "Disk:" in table
+    assert "优化器" in planned(capsys, *runs, "--lang", "zh", "plan", *given[:-1])[1]
+
+
+def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_not_here(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    given = ["plan", str(data), "--model", "r1-1.5b", "--device", "cuda"]
+    code, out, err = planned(capsys, *given, "--memory", "6GB")
+    assert code == 0, err
+    assert "estimated from characters" in out
+    assert "not run on a GPU" in out
+    code, _, err = planned(capsys, *given)
+    assert code == 2
+    assert "--memory 8GB" in err
+    code, _, err = planned(capsys, "plan", str(data), "--model", "someone/unknown-9B", "--memory", "6GB")
+    assert code == 2
+    assert "get someone/unknown-9B" in err
+    code, _, err = planned(capsys, *given, "--memory", "600MB")
+    assert code == 2
+    assert "hint:" in err
+
+
+def test_tokens_are_estimated_from_characters() -> None:
+    assert tokens_of("") == 0
+    assert tokens_of("患者头痛三天") == 4
+    assert tokens_of("a" * 100) == 28
+
+
+@pytest.fixture
+def start(base: Path, data: Path, tmp_path: Path) -> Callable[..., Job]:
+    def prepared(name: str = "run", **given: Any) -> Job:
+        values = {
+            "device": "cpu", "batch": 4, "accumulation": 2, "epochs": 1.5, "questions": 0, "patience": 0,
+            "learning_rate": 1e-2, "data": [str(data)], "model": str(base), "name": name,
+        } | given  # fmt: skip
+        return jobs.prepare(*make(values), tmp_path / "runs", lambda line: None)
+
+    return prepared
+
+
+def test_a_run_writes_its_plan_and_then_what_it_took(start: Callable[..., Job]) -> None:
+    job = start()
+    before = runfolder.read_json(job.run / runfolder.PLAN)
+    assert before["measured"] == {}
+    assert before["chosen"]["activations"] == job.settings.activations == "full"
+    list(job.events())
+    job.finish()
+    after = runfolder.read_json(job.run / runfolder.PLAN)
+    assert after["memory"] == before["memory"]
+    assert after["time"]["tokens_per_second_measured"] > 0
+    assert after["measured"]["peak"] > 10**8
+    assert after["measured"]["disk"] < after["disk"]["needed"]
+
+
+class Short(plan.Watch):
+    """Memory that is over its limit whenever rows hold more than so many tokens, or activations are kept."""
+
+    job: Job
+    tokens: int
+    recomputed: bool
+
+    def over(self) -> bool:
+        loop = self.job.loop
+        assert loop.model.fast is not None
+        return loop.row_tokens > self.tokens or (self.recomputed and loop.model.fast.keep != "input")
+
+
+def short(job: Job, tokens: int, recomputed: bool = False) -> Job:
+    watch = Short("cpu", 10**12)
+    watch.job, watch.tokens, watch.recomputed = job, tokens, recomputed
+    job.watch = job.loop.watch = watch
+    return job
+
+
+def steps_of(job: Job) -> list[tuple[float, int, int]]:
+    lines = runfolder.read_lines(job.run / runfolder.STEPS)
+    return [(line["loss_sum"], line["tokens"], line["all_tokens"]) for line in lines]
+
+
+def test_a_run_whose_memory_runs_out_goes_on_with_smaller_rows_and_the_same_steps(start: Callable[..., Job]) -> None:
+    plain, tight = start("plain"), short(start("tight"), 256)
+    list(plain.events())
+    told = [event for event in tight.events() if isinstance(event, Tightened)]
+    assert [event.changes for event in told] == [{"row_tokens": 512}, {"row_tokens": 256}]
+    for mine, other in zip(steps_of(tight), steps_of(plain), strict=True):
+        assert mine[0] == pytest.approx(other[0], rel=1e-4)
+        assert mine[1:] == other[1:]
+    assert tight.settings.row_tokens == 256
+    assert "row_tokens = 256  # memory ran out" in (tight.run / runfolder.RUN_TOML).read_text(encoding="utf-8")
+
+
+def test_then_activations_are_computed_again_and_after_that_it_is_refused(start: Callable[..., Job]) -> None:
+    job = short(start("again"), 128, recomputed=True)
+    told = [event.changes for event in job.events() if isinstance(event, Tightened)]
+    assert told[-1] == {"recompute": True}
+    assert len(steps_of(job)) == job.loop.steps
+    job = short(start("none"), 0)
+    with pytest.raises(Refusal, match="memory ran out at step 1"):
+        list(job.events())
+
+
+def test_a_step_that_ran_out_of_memory_half_way_is_done_again_whole(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, broken = start("plain", row_tokens=256), start("broken", row_tokens=256)
+    list(plain.events())
+    model, calls = type(broken.model), 0
+    whole = model.loss_sum
+
+    def sometimes(self: Any, row: Row) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # the longest row, then the third row of the first step
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(self, row)
+
+    monkeypatch.setattr(model, "loss_sum", sometimes)
+    events = list(broken.events())
+    assert [event.step for event in events if isinstance(event, Tightened)] == [1]
+    monkeypatch.undo()
+    assert [step[0] for step in steps_of(broken)] == pytest.approx([step[0] for step in steps_of(plain)], rel=1e-4)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start("fault")
+
+    def fault(self: Any, row: Row) -> Any:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(type(job.model), "loss_sum", fault)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        list(job.events())
+    assert not ran_out(OSError(13, "no"))
+    assert ran_out(OSError(12, "Cannot allocate memory"))
+
+
+def test_the_longest_row_comes_before_the_first_step_and_changes_nothing(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, seen = start("first", dropout=0.1), []
+    model = type(job.model)
+    whole = model.loss_sum
+    monkeypatch.setattr(model, "loss_sum", lambda self, row: seen.append(len(row)) or whole(self, row))
+    before = {name: p.detach().clone() for name, p in job.model.trained().items()}
+    state = torch.get_rng_state()
+    job.loop._try_longest()
+    assert seen[0] >= max(map(len, job.loop.train))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], p) and p.grad is None for name, p in job.model.trained().items())
+
+
+def test_a_limit_of_memory_is_watched() -> None:
+    watch = plan.Watch("cpu", plan.own_bytes() + 50 * 2**20)
+    assert not watch.over()
+    taken = torch.ones(40 * 2**20)
+    assert watch.over()
+    del taken
+    watch.start()
+    assert watch.stop() >= plan.own_bytes() - 2**28
