@@ -10,6 +10,7 @@ quantisation).
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import statistics
 import sys
@@ -51,6 +52,16 @@ class FourBits:
         )
         return wide
 
+    def rows_into(self, start: int, stop: int, out_PI: torch.Tensor) -> torch.Tensor:
+        """The same in a buffer, which the public operation does not take on the CPU: its C function does."""
+        from bitsandbytes.cextension import lib
+
+        packed, scales = self.packed_OI[start:stop], self.scales_OG[start:stop]
+        pointers = (ctypes.c_void_p(x.data_ptr()) for x in (packed, scales, out_PI))
+        sizes = (ctypes.c_longlong(x) for x in (BLOCK, len(packed), self.shape[1]))
+        lib.cdequantize_blockwise_cpu_nf4_fp32(*pointers, *sizes)
+        return out_PI[: len(packed)]
+
 
 def ways(tokens: int, outputs: int, inputs: int) -> dict[str, tuple[Callable[[int], Any], float]]:
     """Name -> what to do with weight number i, and its GB or GFLOP."""
@@ -79,15 +90,29 @@ def ways(tokens: int, outputs: int, inputs: int) -> dict[str, tuple[Callable[[in
         for start in range(0, outputs, step):
             torch.mm(x, four[i].rows(start, start + step).T, out=out[:, start : start + step])
 
+    buffer = torch.empty(step, inputs)
+    assert torch.equal(four[0].rows_into(0, step, buffer), four[0].rows(0, step))
+
+    def buffered(i: int) -> None:
+        for start in range(0, outputs, step):
+            four[i].rows_into(start, start + step, buffer)
+
+    def buffered_product(i: int) -> None:
+        for start in range(0, outputs, step):
+            weight = four[i].rows_into(start, start + step, buffer)
+            torch.mm(x, weight.T, out=out[:, start : start + step])
+
     size, work = 4e-9 * outputs * inputs, 2e-9 * tokens * outputs * inputs
     return {
         "bfloat16 widened in parts, GB/s written": (widen, size),
         "NF4 whole, GB/s written": (lambda i: four[i].rows(0, outputs), size),
         "NF4 in parts, GB/s written": (parts, size),
+        "NF4 in parts into a buffer, GB/s written": (buffered, size),
         "product with float32, GFLOP/s": (product, work),
         "product with bfloat16 widened in parts, GFLOP/s": (widened_product, work),
         "product with NF4 whole, GFLOP/s": (lambda i: torch.mm(x, four[i].rows(0, outputs).T, out=out), work),
         "product with NF4 in parts, GFLOP/s": (parts_product, work),
+        "product with NF4 in parts into a buffer, GFLOP/s": (buffered_product, work),
     }
 
 
