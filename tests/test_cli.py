@@ -172,7 +172,7 @@ def test_a_line_that_cannot_be_read_exits_with_2(arguments: list[str], capsys: p
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def app(_: Common) -> Any:
+    def app(*_: Any) -> Any:
         def call(*_: Any, **__: Any) -> None:
             raise error
 

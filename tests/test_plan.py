@@ -142,6 +142,7 @@ def task(folder: Path, lengths: tuple[int, ...] = (60, 150, 90), **given: Any) -
     return Task(config_of(folder), settings, fixed, lengths, [40], 20, "cpu", "fp32", 10**8, stepper)
 
 
+@pytest.mark.slow
 def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) -> None:
     one = task(base, row_tokens=256)
     ample = choose(one, 2**40)[0]
@@ -158,7 +159,7 @@ def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) ->
         seen.append((fit.way.activations, fit.way.recompute))
     assert seen[-1] == ("full", True)
     assert ("byte", False) in seen
-    assert budget < 0.97 * ample.needed
+    assert ample.needed - budget > 0.3 * ample.trace.peak
 
 
 @pytest.mark.slow
@@ -233,7 +234,8 @@ def test_plan_and_a_dry_run_say_the_same_and_write_nothing(
     assert code == 0
     found = json.loads(out)
     assert found["memory"]["needed"] == max(sum(found["memory"]["parts"].values()), found["memory"]["asking"])
-    assert found["rows"]["records_per_step"] == 8
+    defaults, _ = make({})
+    assert found["rows"]["records_per_step"] == defaults.batch * defaults.accumulation
     assert found["why"]["activations"]
     again = json.loads(planned(capsys, *runs, "train", *given, "--dry-run")[1])
     assert again["chosen"] == found["chosen"]
@@ -244,6 +246,7 @@ def test_plan_and_a_dry_run_say_the_same_and_write_nothing(
     assert "优化器" in planned(capsys, *runs, "--lang", "zh", "plan", *given[:-1])[1]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_not_here(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

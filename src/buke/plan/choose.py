@@ -192,27 +192,19 @@ def nearest(task: Task, budget: int) -> str:
     free = {"activations": "auto", "recompute": None, "weights": "auto", "row_tokens": 1024, "generation_batch": 40}
     mine = {name: free[name] for name in free if task.chosen(name) and getattr(task.settings, name) != free[name]}
     open_ = _but(task, mine, task.fixed - frozenset(mine))
-    if mine and (flags := _flags_of(open_, budget, mine)):
-        return flags
+    if mine and _fits(open_, budget):
+        return " ".join(_forced(open_, mine, budget))
     if task.settings.layers == "all" and _fits(upper := _but(open_, {"layers": "upper"}), budget):
-        return " ".join([*_forced(open_, mine, upper, budget), "--layers upper"])
+        return " ".join([*_forced(upper, mine, budget), "--layers upper"])
     for length in LENGTHS:
         if length < task.longest and _fits(shorter := _shorter(open_, length), budget):
-            return " ".join([*_forced(open_, mine, shorter, budget), f"--length {length} --overlong shorten"])
+            return " ".join([*_forced(shorter, mine, budget), f"--length {length} --overlong shorten"])
     return ""
 
 
-def _flags_of(task: Task, budget: int, names: Mapping[str, Any]) -> str:
-    try:
-        fit, _ = choose_plainly(task, budget)
-    except LookupError:
-        return ""
-    return " ".join(_words(fit, names))
-
-
-def _forced(task: Task, names: Mapping[str, Any], other: Task, budget: int) -> list[str]:
-    fit, _ = choose_plainly(other, budget)
-    return _words(fit, names)
+def _forced(task: Task, names: Mapping[str, Any], budget: int) -> list[str]:
+    """Flags in place of those that the user chose, for a task that fits."""
+    return _words(choose(task, budget)[0], names) if names else []
 
 
 def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
@@ -225,14 +217,6 @@ def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
         "generation_batch": f"--generation-batch {fit.generation_batch}",
     }
     return [told[name] for name in names]
-
-
-def choose_plainly(task: Task, budget: int) -> tuple[Fit, int]:
-    """As ``choose``; LookupError where nothing fits."""
-    for place, way in enumerate(ways_of(task)):
-        if least(task, way[0]) <= budget and (fit := measure(task, *way, budget)).needed <= budget:
-            return fit, place
-    raise LookupError
 
 
 def _fits(task: Task, budget: int) -> bool:

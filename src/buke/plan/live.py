@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +122,9 @@ class _Flash(TorchFunctionMode):
 
 
 @contextmanager
-def following(live: Live) -> Iterator[None]:
-    """While inside, ``live`` counts."""
-    with live, _Flash():
+def following(live: Live, flash: bool = True) -> Iterator[None]:
+    """While inside, ``live`` counts. flash: whether attention is asked of PyTorch at all; to look for it takes time."""
+    with live, _Flash() if flash else nullcontext():
         yield
 
 
