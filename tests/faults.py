@@ -116,7 +116,7 @@ def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal:
     from buke import cli
 
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if terminal:
         _take_terminal(terminal)

@@ -586,3 +586,28 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_what_may_change_is_a_setting() -> None:
     assert set(MAY_CHANGE) < set(Settings.model_fields)
+
+
+def test_a_run_taken_up_keeps_its_rows_however_little_memory_is_free_now(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "data": [str(data)], "model": str(base), "name": "tight", "device": "cpu", "questions": 0, "epochs": 1,
+        "row_tokens": 512,
+    }  # fmt: skip
+    job = jobs.prepare(*make(values, {key: f"--{key}" for key in values}), tmp_path / "runs", lambda line: None)
+    job.release()
+    monkeypatch.setattr("buke.plan.outlook.free_bytes", lambda device: 1)
+    again = jobs.resume(job.run, lambda line: None, {"log_every": 5})
+    kept = ("row_tokens", "activations", "recompute", "weights", "generation_batch")
+    assert [getattr(again.settings, name) for name in kept] == [getattr(job.settings, name) for name in kept]
+    noted = runfolder.read_json(job.run / runfolder.MANIFEST)["settings"]
+    assert noted["log_every"] == 5  # so that verify and --again go by what holds now
+    again.release()
+
+
+def test_a_folder_left_of_a_run_in_the_making_is_no_run(tmp_path: Path) -> None:
+    left = tmp_path / ".a.99999.part"
+    left.mkdir()
+    (left / runfolder.RUN_TOML).write_text("")
+    assert runfolder.runs_in(tmp_path) == []

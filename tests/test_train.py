@@ -157,6 +157,36 @@ def test_a_run_with_kept_lower_layers_is_taken_up_to_the_same_bytes(start: Calla
     assert adapter_of(again) == adapter_of(whole)
 
 
+def test_a_disk_that_fills_up_on_the_way_only_costs_time(
+    start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    job, whole = start("full", **UPPER), start("whole", **UPPER)
+    lower = job.model.lower
+    assert lower is not None
+    monkeypatch.setattr(lower, "full", said.append)
+    seen = counted(job, monkeypatch)
+    for event in job.events():
+        if isinstance(event, Step) and event.step == 2:
+            half = len(lower.places)
+            monkeypatch.setattr(lower, "file", Filling(lower.file))
+    assert said == [os.strerror(errno.ENOSPC)]
+    assert half
+    assert len(seen) > len(set(seen))  # what did not fit is computed each time
+    list(whole.events())
+    assert adapter_of(job) == adapter_of(whole)
+
+
+class Filling:
+    """A file on a disk that takes no more."""
+
+    def __init__(self, file: Any) -> None:
+        self.seek, self.readinto = file.seek, file.readinto
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_full_disk_only_costs_time(start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     job, whole = start("full", **UPPER), start("whole", **UPPER)

@@ -142,7 +142,7 @@ def find(runs: Path, run: str) -> Path:
 
 def runs_in(runs: Path) -> list[Path]:
     """Every run under a folder, the newest first."""
-    found = [path.parent for path in runs.glob(f"*/{RUN_TOML}")]
+    found = [path.parent for path in runs.glob(f"[!.]*/{RUN_TOML}")]
     return sorted(found, key=lambda path: (path / RUN_TOML).stat().st_mtime, reverse=True)
 
 

@@ -242,8 +242,10 @@ def _lessons(job: Job, view: View, leaving: Leaving) -> None:
             if left := leaving.wanted():
                 break
         else:
-            left = False
-        saved = job.save() if left and job.loop.progress.step and not isinstance(event, Saved) else None
+            left = leaving.wanted()  # while the adapter was written, which is on the disk now
+        trained = "result" in job.notes
+        unsaved = left and not trained and job.loop.progress.step and not isinstance(event, Saved)
+        saved = job.save() if unsaved else None
     if left:
         _leave(job, view, leaving, saved)
     leaving.training = False

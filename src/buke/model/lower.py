@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 import weakref
 from collections.abc import Callable
@@ -45,7 +47,11 @@ class Lower:
     def _read(self, offset: int, like_TD: Tensor) -> Tensor:
         found_TD = torch.empty(like_TD.shape, dtype=like_TD.dtype)
         self.file.seek(offset)
-        self.file.readinto(found_TD.view(torch.uint8).numpy().data)
+        left = found_TD.view(torch.uint8).numpy().reshape(-1).data
+        while left and (count := self.file.readinto(left)):
+            left = left[count:]
+        if left:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         return found_TD
 
     def _write(self, example: Example, hidden_TD: Tensor) -> None:
@@ -53,11 +59,12 @@ class Lower:
             return
         try:
             if self.file is None:
-                self.file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+                self.file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
                 weakref.finalize(self, self.file.close)  # it lives as long as this
             offset = self.file.seek(0, 2)
-            self.file.write(hidden_TD.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-            self.file.flush()
+            left = hidden_TD.detach().cpu().contiguous().view(torch.uint8).numpy().reshape(-1).data
+            while left:  # a disk may take a part
+                left = left[self.file.write(left) :]
         except OSError as error:
             self.writing = False
             self.full(error.strerror or str(error))

@@ -42,7 +42,8 @@ def plan(
 ) -> Plan:  # fmt: skip
     """The plan of a run. examples: to learn from, and held out. prompt: tokens of the longest."""
     device, precision = device_of(settings)
-    fixed = frozenset(name for name, source in reasons.items() if source not in LEFT_OPEN)
+    open_ = {name for name, source in reasons.items() if source in LEFT_OPEN}
+    fixed = frozenset(reasons) - open_ if refuse else frozenset(Settings.model_fields)  # a run taken up stays as it is
     lengths, scored = [list(map(len, each)) for each in examples]
     task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper)
     lower = 0

@@ -122,8 +122,11 @@ class Job:
         """Let a run that is taken up again begin with what memory ran out for."""
         self.settings = self.settings.model_copy(update=event.changes)
         self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
+        self.notes["settings"] = self.settings.model_dump()
         if not self.loop.ranks.index:
-            runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
+            with suppress(OSError):  # a full disk ends nothing that can go on
+                runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
+                runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
     def note_measured(self) -> None:
         """Write into plan.json, beside what was planned, what the run took so far."""
@@ -143,6 +146,8 @@ class Job:
             return
         steps = runfolder.read_lines(self.run / runfolder.STEPS)
         tokens, seconds = (sum(step[name] for step in steps) for name in ("all_tokens", "seconds"))
+        if not tokens or not seconds:  # the disk took none of the lines so far
+            return
         self.plan = self.plan.corrected(len(steps), tokens, seconds)
         with suppress(OSError):
             runfolder.write_json(self.run / runfolder.PLAN, self.plan)
@@ -238,7 +243,8 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
         with runfolder.mending(run, t("train.mend_hint", run=run)):
             if only is not None:
                 old["added_to"] = [each["sha256"] for each in now["data"]]
-                runfolder.write_json(run / runfolder.MANIFEST, old)
+            old["settings"] = now["settings"]  # with what was changed for this session
+            runfolder.write_json(run / runfolder.MANIFEST, old)
             note_changes(run, found.settings, reasons)
         return _job(run, found, old, resumed=True, say=say)
     except BaseException:
@@ -336,7 +342,8 @@ def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
     if "result" not in notes:
         raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
     given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
-    given = given | {"name": name or stamped(f"{run.name[:60]}-again")}
+    given = given | dict.fromkeys(("stop_at", "max_hours"))  # it is to come to its end
+    given |= {"name": name or stamped(f"{run.name[:60]}-again")}
     settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
     for part in manifest.ingredients(run, notes):
         if part.state != manifest.SAME:

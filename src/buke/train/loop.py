@@ -191,7 +191,9 @@ class Loop:
             if times := self.pace.slow(step.seconds, step.all_tokens):
                 yield Slow(step.step, step.seconds, times)
         if not self.held_out:
-            self.best, p.best_step = self.model.adapter_state(), p.step
+            last = self.model.adapter_state()
+            if all(bool(tensor.isfinite().all()) for tensor in last.values()):
+                self.best, p.best_step = last, p.step
         if not self.best:
             raise Refusal(t("train.never_finite"), t("train.never_finite_hint"))
 
