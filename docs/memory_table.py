@@ -2,7 +2,7 @@
 
     python docs/memory_table.py [--model NAME] [--to FILE]     --model: that model's rows alone, to stdout
 
-No model is read: a step is followed on tensors without data (docs/decisions/0010).
+Takes minutes a model on two cores. No model is read: a step is followed on tensors without data, docs/decisions/0010.
 """
 
 from __future__ import annotations
