@@ -199,7 +199,7 @@ def test_damage_at_any_place_is_recognised_and_the_checkpoint_before_is_used(thr
         hurt[place] ^= 1 << data.draw(st.integers(0, 7))
     else:
         hurt[place : place + 64] = bytes(len(hurt[place : place + 64]))
-    assume(hurt != whole)
+    assume(hurt.rstrip() != whole.rstrip())  # without its last line end, state.json says the same
     path.write_bytes(hurt)
     try:
         found = checkpoint.restore(three, *made())
