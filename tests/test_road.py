@@ -27,7 +27,7 @@ WEIGHTS = "adapter/adapter_model.safetensors"
 FILES = {
     runfolder.RUN_TOML, runfolder.MANIFEST, runfolder.DATA, runfolder.STEPS, runfolder.EVAL, runfolder.HELD_OUT,
     runfolder.CHECKPOINTS, runfolder.ADAPTER, runfolder.ANSWERS_BEFORE, runfolder.ANSWERS_AFTER, runfolder.COMPARISON,
-    runfolder.REPORT, runfolder.CURVE,
+    runfolder.REPORT, runfolder.CURVE, runfolder.PLAN,
 }  # fmt: skip
 SHORT = ["--thought-budget", "16", "--answer-budget", "12", "--questions", "3", "--lang", "en"]
 
