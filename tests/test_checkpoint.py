@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import nn
@@ -184,6 +184,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_damage_at_any_place_is_recognised_and_the_checkpoint_before_is_used(three: Path, data: st.DataObject) -> None:
     """A file cut off at any byte, a flipped bit anywhere, a block of zeros: what a disk does to files."""
