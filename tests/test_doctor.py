@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from buke import hub, words
+from buke import hub, machine, words
 from buke.cli import doctor, run
 from buke.cli.doctor import BAD, GB, OK, WARN, Card, Check
 
@@ -122,22 +122,22 @@ def test_the_smallest_limit_of_the_control_groups_counts(tmp_path: Path) -> None
         for name, text in zip(names, (most, str(used), f"inactive_file {cache}\n"), strict=True):
             (folder / name).write_text(text)
 
-    assert doctor.memory_limit(tmp_path) == (None, 0)
+    assert machine.memory_limit(tmp_path) == (None, 0)
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/user/me\n")
     newer = ("memory.max", "memory.current", "memory.stat")
     group("user/me", "max\n", 5, 1, newer)
-    assert doctor.memory_limit(tmp_path) == (None, 0)
+    assert machine.memory_limit(tmp_path) == (None, 0)
     group("user", "4000\n", 700, 300, newer)
-    assert doctor.memory_limit(tmp_path) == (4000, 400)
+    assert machine.memory_limit(tmp_path) == (4000, 400)
     group("user/me", "3000", 700, 0, newer)
-    assert doctor.memory_limit(tmp_path) == (3000, 700)
+    assert machine.memory_limit(tmp_path) == (3000, 700)
     older = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
     (tmp_path / "proc/self/cgroup").write_text("3:cpu:/x\n2:memory:/x\n")
     group("memory/x", "9223372036854771712", 5, 0, older)
-    assert doctor.memory_limit(tmp_path) == (None, 0)
+    assert machine.memory_limit(tmp_path) == (None, 0)
     group("memory/x", "2000", 900, 500, older)
-    assert doctor.memory_limit(tmp_path) == (2000, 400)
+    assert machine.memory_limit(tmp_path) == (2000, 400)
 
 
 def test_a_place_that_cannot_be_written_is_bad(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ NO_TORCH = [
     "config",
     "records",
     "runfolder",
+    "machine",
     "intake",
     "prompt",
     "encoded",

@@ -11,6 +11,7 @@ ROOMS = (
     "config",
     "records",
     "runfolder",
+    "machine",
     "intake",
     "prompt",
     "encoded",

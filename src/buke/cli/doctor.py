@@ -30,6 +30,7 @@ from buke import hub
 from buke.hub.embedded import INSTALL, WHEEL
 from buke.hub.places import ENDPOINTS, Place
 from buke.hub.wire import Unreachable, reach
+from buke.machine import free_memory, memory_limit
 from buke.words import Refusal, command, t
 
 OK, WARN, BAD = "ok", "warn", "bad"
@@ -118,10 +119,8 @@ def all_checks(runs: Path, hubs: bool) -> Iterator[Check]:
 
 def machine_now() -> Machine:
     """The facts about this machine."""
-    memory = psutil.virtual_memory()
-    limit, used = memory_limit()
-    free = int(memory.available) if limit is None else min(int(memory.available), max(limit - used, 0))
-    return Machine(_torch_build(), tuple(cards_now()), int(memory.total), free, limit)
+    limit, _ = memory_limit()
+    return Machine(_torch_build(), tuple(cards_now()), int(psutil.virtual_memory().total), free_memory(), limit)
 
 
 def _installed(module: str) -> str | None:
@@ -176,39 +175,6 @@ def parse_cards(text: str) -> list[Card]:
             sizes = [int(number) << 20 for number in numbers[1:]]
             cards.append(Card(parts[0], int(parts[1].split(".")[0]), numbers[0], *sizes))
     return cards
-
-
-def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
-    """(the smallest memory limit of the control groups this process is in, what is used of it), in bytes; Linux.
-
-    Pages of files count as used there, but are given back when memory is needed, so they are taken off.
-    """
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return None, 0
-    found: list[tuple[int, int]] = []
-    for line in lines:
-        _, kinds, path = line.split(":", 2)
-        newer = kinds == ""
-        if newer or "memory" in kinds.split(","):
-            top = root / "sys/fs/cgroup" / ("" if newer else "memory")
-            names = ("memory.max", "memory.current") if newer else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            own = top / path.lstrip("/")
-            found += [_limit(group, *names) for group in (own, *own.parents) if group == top or top in group.parents]
-    found = [(limit, used) for limit, used in found if 0 < limit < 1 << 60]
-    return min(found) if found else (None, 0)
-
-
-def _limit(group: Path, most: str, now: str) -> tuple[int, int]:
-    """A control group's limit, 0 where it has none, and what counts of its use."""
-    try:
-        limit = int((group / most).read_text())  # "max" is no number
-        used = int((group / now).read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return 0, 0
-    return limit, max(used - int(stat.get("inactive_file", stat.get("total_inactive_file", 0))), 0)
 
 
 # what it means

@@ -14,15 +14,11 @@ from pathlib import Path
 import psutil
 import torch
 
+from buke.machine import free_memory
 from buke.words import Refusal, t
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 EVERY = 0.02  # seconds between two looks at the memory of this process
-CGROUPS = (  # what this process's group may have and has: of version 2, of version 1
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-     "/sys/fs/cgroup/memory/memory.stat"),
-)  # fmt: skip
 
 
 def bytes_of(text: str) -> int:
@@ -47,19 +43,7 @@ def free_bytes(device: str) -> int:
     """Memory that this process could still take where it computes, in bytes."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
-    return min(int(psutil.virtual_memory().available), _group_free())
-
-
-def _group_free() -> int:
-    """What is left of the limit of this process's control group; what its files hold can be dropped."""
-    for most, now, stat in CGROUPS:
-        try:
-            limit, taken = int(Path(most).read_text()), int(Path(now).read_text())
-            lines = dict(line.split() for line in Path(stat).read_text().splitlines())
-            return max(limit - taken + int(lines.get("inactive_file", 0)) + int(lines.get("active_file", 0)), 0)
-        except (OSError, ValueError):
-            continue
-    return 2**62
+    return free_memory()
 
 
 def ran_out(error: BaseException) -> bool:
