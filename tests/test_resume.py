@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -628,24 +629,35 @@ def test_damaged_lines_of_the_log_are_taken_out_and_said_and_so_is_another_machi
     assert adapter_of(again) == whole
 
 
-@pytest.mark.parametrize("rate", [1e-2, 0.9])  # best at the end, after the last checkpoint; best at the beginning
-def test_a_lost_adapter_is_made_again_from_a_checkpoint(rate: float, begin: Callable[..., Job]) -> None:
-    job = begin(learning_rate=rate, dropout=0.0)
+@pytest.mark.parametrize("first", [False, True])  # the best is that after the last checkpoint, or the first
+def test_a_lost_adapter_is_made_again_from_a_checkpoint(
+    first: bool, begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = count(1)
+    if first:
+        monkeypatch.setattr(
+            loops, "held_out_losses", lambda _, held_out, *__: [(float(next(scored)), 1)] * len(held_out)
+        )
+    job = begin(dropout=0.0)
     list(job.events())
+    assert job.loop.progress.best_step == (0 if first else 12)
     assert job.model.arena.bytes == 0  # nothing of training is left when the questions are asked
     assert job.model.fast is not None
     assert job.model.fast.arena.bytes == 0
     assert not job.loop.optimizer.state
     job.finish()
     was, said = adapter_of(job), list[str]()
-    first = job.loop.progress.best_step < 9
-    assert first == (rate == 0.9)
     hurt(job.run / WEIGHTS)
-    again = begin(said=said, learning_rate=rate, dropout=0.0)
+    (job.run / runfolder.ANSWERS_AFTER).touch()
+    again = begin(said=said, dropout=0.0)
     assert any("the adapter of this trained run is damaged or missing" in line for line in said)
     taken = [event.step for event in again.events() if isinstance(event, Step)]
     assert taken == ([] if first else [10, 11, 12])
     assert adapter_of(again) == was
+    assert (job.run / runfolder.ANSWERS_AFTER).exists()
+    again.notes["files"][WEIGHTS] = "another"
+    again._write_adapter(again.model.adapter_state())
+    assert not (job.run / runfolder.ANSWERS_AFTER).exists()  # they were another adapter's
     again.finish()
     assert [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)] == list(range(1, 13))
     with pytest.raises(Refusal, match="this run is finished"):

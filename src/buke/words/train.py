@@ -96,8 +96,8 @@ TEXTS = {
         "{run}：运行开始之后有变动：{what}",
     ),
     "going_on": (
-        "{run}: this run with the same settings and data is not finished; going on with it (--anew starts another)",
-        "{run}：已有设置与数据相同的未完成运行，继续它（--anew 可另开一次）",
+        "{run}: this run with the same settings and data is not complete; going on with it (--anew starts another)",
+        "{run}：已有设置与数据相同、尚不完整的运行，继续它（--anew 可另开一次）",
     ),
     "other_data": (
         "{run}: this run with the same settings is not finished, but its data has changed since; starting a new one",
