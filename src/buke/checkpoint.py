@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """What ``restore`` gives back besides what it puts in place."""
+    """What ``restore`` gives back besides what it puts in place. progress: None where no checkpoint was whole."""
 
-    progress: Progress
+    progress: Progress | None
     best: dict[str, Tensor]
-    damaged: tuple[Path, ...] = field(default=())  # newer checkpoints that were not whole
+    damaged: tuple[Path, ...] = ()  # newer checkpoints that were not whole
 
 
 def save(
@@ -91,7 +91,7 @@ def size(parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, 
 def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Restored:
     """Put the newest whole checkpoint back into parameters, optimizer and random states; return the rest of it.
 
-    Raises Refusal where there is none, or where it does not fit the parameters.
+    Where there is none, nothing is touched. Raises Refusal where it does not fit the parameters.
     """
     damaged: list[Path] = []
     for folder in reversed(_steps(run)):
@@ -99,7 +99,7 @@ def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opt
             break
         damaged.append(folder)
     else:
-        raise Refusal(t("checkpoint.none", run=run), t("checkpoint.none_hint"), tuple(map(str, damaged)))
+        return Restored(None, {}, tuple(damaged))
     weights = load_file(folder / WEIGHTS)
     if {n: v.shape for n, v in weights.items()} != {n: p.shape for n, p in parameters.items()}:
         raise Refusal(t("checkpoint.misfit", folder=folder), t("checkpoint.misfit_hint"))
@@ -109,14 +109,20 @@ def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opt
     _restore_optimizer(load_file(folder / OPTIMIZER), parameters, optimizer)
     for name, value in state["random"].items():
         _set_random_state(name, torch.frombuffer(bytearray(base64.b64decode(value)), dtype=torch.uint8))
+    return Restored(Progress(**state["progress"]), _best_in(folder, state), tuple(damaged))
+
+
+def best_of(run: Path, step: int) -> dict[str, Tensor]:
+    """The best adapter, if it is the one after ``step`` steps, of a whole checkpoint that holds it; else {}."""
+    for folder in reversed(_steps(run)):
+        if (state := _whole(folder)) and state["progress"]["best_step"] == step:
+            return _best_in(folder, state)
+    return {}
+
+
+def _best_in(folder: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     best = load_file(folder / BEST) if BEST in state["sha256"] else {}
-    best = {name: tensor.clone() for name, tensor in best.items()}  # not a view of a file that will be deleted
-    return Restored(Progress(**state["progress"]), best, tuple(damaged))
-
-
-def any_in(run: Path) -> bool:
-    """Whether a run has written a checkpoint, whole or damaged since."""
-    return bool(_steps(run))
+    return {name: tensor.clone() for name, tensor in best.items()}  # not a view of a file that will be deleted
 
 
 def newest(run: Path) -> int:

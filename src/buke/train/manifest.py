@@ -71,6 +71,23 @@ def own_files(run: Path) -> dict[str, str]:
     return {path.relative_to(run).as_posix(): sha256_of(path) for path in found if path.is_file()}
 
 
+def adapter_whole(run: Path, notes: dict[str, Any]) -> bool:
+    """Whether the adapter of a trained run is there, each file with the hash its manifest has, where that has one."""
+    files = notes.get("files") or {}
+    noted = {name: digest for name, digest in files.items() if name.startswith(f"{runfolder.ADAPTER}/")}
+    there = (run / runfolder.ADAPTER / WEIGHTS).is_file()
+    return there and all(_file("", run / name, digest).state == SAME for name, digest in noted.items())
+
+
+def unlike(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs of threads, device, code and libraries between two manifests, in words; "" where nothing does."""
+    figures = (
+        {"threads": n.get("threads"), "device": n["machine"].get("device"), "code": n.get("code")} | n["packages"]
+        for n in (was, now)
+    )
+    return _dict("code", *figures).what
+
+
 def manifest_of(run: Path) -> dict[str, Any]:
     """A run's manifest. Raises Refusal where there is none, or not one."""
     found = runfolder.read_json(run / runfolder.MANIFEST)

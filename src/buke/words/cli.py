@@ -217,10 +217,15 @@ TEXTS = {
         "第 {step} 步用了 {seconds} 秒，按 token 计是平常的 {times} 倍；是否有别的程序在运行，或处理器过热？",
     ),
     "damaged": (
-        "{folder}: this checkpoint is damaged and passed over; the one before is used",
-        "{folder}：这个检查点已损坏，跳过它，改用前一个",
+        "{folder}: this checkpoint is damaged and passed over",
+        "{folder}：这个检查点已损坏，跳过它",
+    ),
+    "damaged_line": (
+        "{place}: this line is damaged and was taken out; the run does not need it",
+        "{place}：这一行已损坏，已去掉；运行不需要它",
     ),
     "resumed": ("Going on after step {step}.", "从第 {step} 步之后继续。"),
+    "begun_again": ("No checkpoint is whole: the run begins again at step 0.", "没有完整的检查点：从第 0 步重新开始。"),
     # at the end
     "done": ("Done. Training took {time}.", "完成。训练用时 {time}。"),
     "right": (
