@@ -229,6 +229,18 @@ def mending(run: Path, how: str) -> Iterator[None]:
         raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), how) from None
 
 
+def drop_cut_line(path: Path) -> None:
+    """Take the last line away from a file that grows by lines, where a crash has cut it off."""
+    if has_cut_line(path):
+        found = path.read_bytes()
+        write_pieces(path, [found[: found.rfind(b"\n") + 1]])
+
+
+def has_cut_line(path: Path) -> bool:
+    """Whether the last line of a file has no end."""
+    return path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+
+
 def sync(path: Path) -> None:
     """Wait until the lines of a file, where there is one, are on the medium."""
     if path.is_file():
@@ -440,6 +452,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def seal_of(value: Any) -> str:
+    """SHA-256, in hex, of a value as JSON writes it in plain ASCII with its keys in order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def plain(value: Any) -> Any:
