@@ -110,10 +110,21 @@ def test_ten_kills_lose_no_more_than_one_interval(tmp_path: Path) -> None:
     bench = importlib.util.module_from_spec(spec)
     sys.modules["kills"] = bench
     spec.loader.exec_module(bench)
-    found = bench.kill_runs(10, 1, tmp_path)
+    found = bench.kill_runs(10, 1, tmp_path, ("plain",))
     assert found.kills >= 10
     assert 0 < found.equal == found.runs
     assert found.most_lost <= found.interval
+
+
+def test_an_event_that_a_crash_cut_off_spoils_none_after_it(begin: Callable[..., Job]) -> None:
+    broken = begin()
+    until(broken, 7)
+    (broken.run / runfolder.EVENTS).write_text('{"event": "Slow"}\n{"event": "Sl', encoding="utf-8")
+    broken.release()
+    again = jobs.resume(broken.run, lambda line: None)
+    list(again.events())
+    lines = (broken.run / runfolder.EVENTS).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in lines[:2]] == ["Slow", "Resumed"]
 
 
 def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Callable[..., Job], whole: bytes) -> None:

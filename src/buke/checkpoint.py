@@ -7,7 +7,6 @@ files and one of itself, so a folder is whole or known not to be.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,18 @@ from torch import Tensor, nn
 
 from buke import runfolder
 from buke.model import safetensors_of
-from buke.runfolder import ASIDE, CHECKPOINTS, EVAL, STEPS, new_folder, plain, sha256_of, write_json, write_pieces
+from buke.runfolder import (
+    ASIDE,
+    CHECKPOINTS,
+    EVAL,
+    STEPS,
+    new_folder,
+    plain,
+    seal_of,
+    sha256_of,
+    write_json,
+    write_pieces,
+)
 from buke.words import Refusal, t
 
 STATE = "state.json"
@@ -77,7 +87,7 @@ def save(
         }
         randoms = {name: base64.b64encode(bytes(value.numpy())).decode() for name, value in _random_states().items()}
         state = plain({"progress": progress, "random": randoms, "sha256": hashes})
-        write_json(part / STATE, {**state, SEAL: _seal(state)})
+        write_json(part / STATE, {**state, SEAL: seal_of(state)})
     _prune(run, progress.step, keep)
     return folder
 
@@ -147,16 +157,11 @@ def _whole(folder: Path) -> dict[str, Any] | None:
     """state.json of a checkpoint all of whose files are as they were written; None for a damaged one."""
     try:
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        same = state.pop(SEAL) == _seal(state)
+        same = state.pop(SEAL) == seal_of(state)
         same = same and all(sha256_of(folder / name) == digest for name, digest in state["sha256"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return state if same else None
-
-
-def _seal(state: dict[str, Any]) -> str:
-    """SHA-256 of a value as JSON writes it with its keys in order."""
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _prune(run: Path, step: int, keep: int) -> None:

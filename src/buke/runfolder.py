@@ -244,6 +244,11 @@ def mending(run: Path, how: str) -> Iterator[None]:
         raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), how) from None
 
 
+def has_cut_line(path: Path) -> bool:
+    """Whether the last line of a file has no end."""
+    return path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+
+
 def sync(path: Path) -> None:
     """Wait until the lines of a file, where there is one, are on the medium."""
     if path.is_file():
@@ -461,6 +466,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def seal_of(value: Any) -> str:
+    """SHA-256, in hex, of a value as JSON writes it in plain ASCII with its keys in order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def plain(value: Any) -> Any:

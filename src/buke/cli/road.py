@@ -109,8 +109,11 @@ def train(
     *,
     anew: bool = False,
     old_records: bool = False,
-) -> None:
-    """``buke train``: a new run from settings, or an old one taken up again, with changes to its settings."""
+) -> int:
+    """``buke train``: a new run from settings, or an old one taken up again, with changes to its settings.
+
+    Returns what ``train_again`` does.
+    """
     if given is None:
         view = view_for()
         job = jobs.resume(runfolder.find(runs, resume), view.say, changes, old_records=old_records)
@@ -118,6 +121,18 @@ def train(
         view = view_for(given[0].log_every)
         compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
         job = jobs.prepare(*given, runs, view.say, anew=anew, old_records=old_records)
+    return _to_the_end(job, view, runs, as_json)
+
+
+def train_again(runs: Path, name: str, new: str | None, as_json: bool, *, anew: bool = False) -> int:
+    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
+    view = view_for()
+    job = jobs.again(runfolder.find(runs, name), new, runs, view.say, anew=anew)
+    return _to_the_end(job, view, runs, as_json)
+
+
+def _to_the_end(job: Job, view: View, runs: Path, as_json: bool) -> int:
+    """Walk, and print what was found. 1 where the run repeats another and their adapters differ, else 0."""
     view.log_every = job.settings.log_every
     try:
         result = walk(job, view)
@@ -126,16 +141,7 @@ def train(
             print(json.dumps({"run": str(job.run), "step": job.loop.progress.step, "of": job.loop.steps}))
         raise
     print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
-
-
-def train_again(runs: Path, name: str, new: str | None, as_json: bool) -> int:
-    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
-    view = view_for()
-    job = jobs.again(runfolder.find(runs, name), new, runs, view.say)
-    view.log_every = job.settings.log_every
-    result = walk(job, view)
-    print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
-    return 0 if result["again"]["same"] else 1
+    return int("again" in result and not result["again"]["same"])
 
 
 def walk(job: Job, view: View) -> dict[str, Any]:
@@ -160,6 +166,7 @@ def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
     job.watch.start()
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
+    job.notes["settings"]["grader"] = judge.name  # what auto has come to
     records = asked_of(job.held_out, job.settings.questions)
     ask = partial(_ask, job, records, judge, view, leaving)
     before = ask(runfolder.ANSWERS_BEFORE, t("cli.asking_before"), adapter=False)

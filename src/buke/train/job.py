@@ -20,7 +20,7 @@ from buke import checkpoint, hub, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
-from buke.model import Model
+from buke.model import Model, choose_device
 from buke.model import load as load_model
 from buke.pack import step_count
 from buke.plan import FIRST_STEPS, Plan, Watch, trim
@@ -129,7 +129,7 @@ class Job:
         """Let a run that is taken up again begin with what memory ran out for."""
         self.settings = self.settings.model_copy(update=event.changes)
         self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
-        self.notes["settings"] = self.settings.model_dump()
+        self.notes["settings"] |= event.changes
         if not self.loop.ranks.index:
             with suppress(OSError):  # a full disk ends nothing that can go on
                 runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
@@ -368,26 +368,42 @@ def needs(settings: Settings) -> None:
         raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
 
 
-def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
-    """A new run with exactly the settings of a trained one, which is to be held against it.
+def again(run: Path, name: str | None, runs: Path, say: Say, *, anew: bool = False) -> Job:
+    """A new run with exactly the settings of a trained one, which is to be held against it. One that was broken off is
+    gone on with, unless ``anew``.
 
-    Raises Refusal where that one has no adapter yet.
+    Raises Refusal where that one has no adapter yet, and where what it was computed on is not here.
     """
     notes = manifest.manifest_of(run)
     if "result" not in notes:
         raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    begun = None if anew else _begun(run, name, runs)
     given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
     given = given | dict.fromkeys(("stop_at", "max_hours"))  # it is to come to its end
     given |= {"name": name or stamped(f"{run.name[:60]}-again")}
     settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
+    try:
+        choose_device(settings)
+    except Refusal as refusal:
+        raise Refusal(refusal.message, t("train.again_device_hint", run=run)) from None
     for part in manifest.ingredients(run, notes):
         if part.state != manifest.SAME:
             say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
-    job = prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
-    if (was := notes.get("threads")) != (now := job.notes["threads"]):
-        changed, what = t("train.state_changed"), f"{was} → {now}"
-        say(t("train.again_part", part=t("train.part_threads"), state=changed, what=what))
-    return job
+    if begun:
+        say(t("train.going_on", run=begun))
+        return resume(begun, say)
+    return prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
+
+
+def _begun(run: Path, name: str | None, runs: Path) -> Path | None:
+    """The newest unfinished run that repeats another one; None where there is none."""
+    for begun in [runs / name] if name else runfolder.runs_in(runs):
+        with suppress(Refusal):  # a damaged run is none to go on with
+            notes = runfolder.read_json(begun / runfolder.MANIFEST)
+            repeats = isinstance(notes, dict) and notes.get("again") == str(run.resolve())
+            if repeats and not notes.get("finished"):
+                return begun
+    return None
 
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
@@ -506,7 +522,7 @@ def _manifest(found: Found) -> dict[str, Any]:
         "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
         "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump() | {"device": model.device.type, "precision": model.precision},
         "model": {
             "name": settings.model,
             "folder": str(folder.resolve()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +30,7 @@ def fingerprint(settings: Settings) -> str:
         if name not in aside and getattr(settings, name) != field.default
     }
     asked["records in a step"] = settings.batch * settings.accumulation
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+    return runfolder.seal_of(asked)
 
 
 def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = False) -> Path | None:

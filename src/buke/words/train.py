@@ -150,6 +150,7 @@ TEXTS = {
     "part_threads": ("threads", "线程数"),
     "part_settings": ("settings", "设置"),
     "part_from": ("the earlier run's adapter", "起点的适配器"),
+    "part_from_held_out": ("the earlier run's held-out part", "起点的留出部分"),
     "part_file": ("file of the run", "运行的文件"),
     "part_checkpoint": ("checkpoint", "检查点"),
     "state_same": ("same", "相同"),
@@ -159,6 +160,12 @@ TEXTS = {
     "not_finished": (
         "the run is not finished, so there are no hashes of its files",
         "运行尚未完成，还没有记下文件的哈希",
+    ),
+    "cut_line": ("line {line} is cut off", "第 {line} 行不完整"),
+    "again_device_hint": (
+        "a run is repeated on what it was computed on; to train with its settings on what is here: "
+        "{buke} train --config {run}/run.toml --name NEW --anew",
+        "重做须在当时的设备上；若要用它的设置在现有设备上训练：{buke} train --config {run}/run.toml --name 新名字 --anew",
     ),
     "again_part": ("Not as it was then: {part}: {state}: {what}", "与当时不同：{part}：{state}：{what}"),
     "parting_gone": ("at the beginning: {run} has no adapter any more", "一开始：{run} 的适配器已不存在"),
