@@ -1,6 +1,6 @@
 """Memory as it is planned against memory as it is: each setting in a process of its own.
 
-    python bench/plan.py [--model DIR] [--only NUMBER ...] [--json]
+    python bench/plan.py [--model DIR] [--only NUMBER ...] [--json >> docs/memory.jsonl]
 
 Two steps of two rows of random tokens on the CPU; the peak is of memory that is no file's (Linux). A row of 16 tokens
 comes first, as records of all lengths come in a run.
@@ -96,7 +96,7 @@ def main() -> None:
         found = json.loads(ran.stdout.splitlines()[-1])
         far = found["predicted"] / found["measured"] - 1
         if given.json:
-            print(json.dumps({"setting": SETTINGS[number], **found}), flush=True)
+            print(json.dumps({"model": folder.name, "setting": SETTINGS[number], **found}), flush=True)
         else:
             said = f"{found['predicted'] / 1e9:.3f} GB, {found['measured'] / 1e9:.3f} GB, {far:+.1%}"
             print(f"{number:2} {json.dumps(SETTINGS[number])}: {said}", flush=True)

@@ -2,12 +2,14 @@
 
     python docs/memory_table.py [--model NAME] [--to FILE]     --model: that model's rows alone, to stdout
 
-Takes minutes a model on two cores. No model is read: a step is followed on tensors without data, docs/decisions/0010.
+Takes a minute a model on one core. No model is read: a step is followed on tensors without data, docs/decisions/0010.
+What was measured beside it is read from memory.jsonl, which `bench/plan.py --json` writes line by line.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -17,10 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from buke.config import make  # noqa: E402
-from buke.plan import Fit, Task, choose  # noqa: E402
+from buke.plan import Fit, Task, Way, first_fit, trace  # noqa: E402
 from buke.plan.known import CONFIGS  # noqa: E402
 from buke.train.ahead import stepper  # noqa: E402
-from buke.words import Refusal  # noqa: E402
 
 CARDS = (6, 8, 12, 16, 24)  # GB
 MACHINES = (8, 16, 32)  # GB
@@ -38,6 +39,15 @@ much of that as stands in the second column). *half*, *byte*, *recompute*: how a
 [settings](reference/settings.md).
 
 """
+MEASURED = """
+## Planned and measured
+
+`python bench/plan.py` on the CPU: the peak that was planned, and the peak that two steps took, each in its own process.
+The 1.5B has the shape of R1-Distill-Qwen-1.5B and random weights.
+
+| model | settings | planned | measured | difference |
+|---|---|---|---|---|
+"""
 
 
 def cell(name: str, device: str, memory: float) -> str:
@@ -47,11 +57,9 @@ def cell(name: str, device: str, memory: float) -> str:
         precision, held = ("bf16", 0) if device == "cuda" else ("fp32", int(LIBRARIES * 1e9))
         fixed = frozenset({"row_tokens"})
         task = Task(CONFIGS[name], settings, fixed, [length] * 8, [], 64, device, precision, held, stepper)
-        try:
-            fit, _ = choose(task, int(memory * 1e9))
-        except Refusal:
-            continue
-        return f"{length:,}: {how(fit)} ({fit.needed / 1e9:.1f} GB)"
+        fit, _ = first_fit(task, int(memory * 1e9))
+        if fit.needed <= memory * 1e9:
+            return f"{length:,}: {how(fit)} ({fit.needed / 1e9:.1f} GB)"
     return "-"
 
 
@@ -72,8 +80,6 @@ def row(name: str) -> str:
 
 def parameters(name: str) -> int:
     """Of the whole model."""
-    from buke.plan import Way, trace
-
     settings, _ = make({"model": name})
     found = trace(CONFIGS[name], settings, Way(16, "bf16", cuda=True), stepper)
     return found.parameters + 2 * found.head
@@ -99,7 +105,19 @@ def page(cards: list[str], machines: list[str]) -> str:
     for title, sizes, lines in (("NVIDIA cards", CARDS, cards), ("CPU", MACHINES, machines)):
         head = f"| model | weights, 16 bit | {' | '.join(f'{size} GB' for size in sizes)} |"
         tables.append("\n".join([f"## {title}", "", head, "|---" * (len(sizes) + 2) + "|", *lines, ""]))
-    return HEAD + "\n".join(tables)
+    return HEAD + "\n".join(tables) + measured()
+
+
+def measured() -> str:
+    """The table of what was planned and what was taken, of the figures beside this script."""
+    lines = []
+    for text in (ROOT / "docs" / "memory.jsonl").read_text(encoding="utf-8").splitlines():
+        found = json.loads(text)
+        setting, planned, taken = found["setting"], found["predicted"], found["measured"]
+        others = ", ".join(name if value is True else f"{name} {value}" for name, value in setting.items())
+        far = f"{planned / taken - 1:+.1%}"
+        lines.append(f"| {found['model']} | {others} | {planned / 1e9:.2f} GB | {taken / 1e9:.2f} GB | {far} |")
+    return MEASURED + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_versions_libraries_and_memory() -> None:
             for text in formats] == ["fp32", "fp16", "bf16"]  # fmt: skip
 
 
-def test_the_smallest_limit_of_the_control_groups_counts(tmp_path: Path) -> None:
+def test_the_control_group_that_leaves_least_memory_counts(tmp_path: Path) -> None:
     def group(path: str, most: str, used: int, cache: int, names: tuple[str, str, str]) -> None:
         folder = tmp_path / "sys/fs/cgroup" / path
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +131,10 @@ def test_the_smallest_limit_of_the_control_groups_counts(tmp_path: Path) -> None
     group("user", "4000\n", 700, 300, newer)
     assert machine.memory_limit(tmp_path) == (4000, 400)
     group("user/me", "3000", 700, 0, newer)
+    assert machine.memory_limit(tmp_path) == (3000, 700)
+    group("user", "4000\n", 3900, 300, newer)
+    assert machine.memory_limit(tmp_path) == (4000, 3600)
+    (tmp_path / "sys/fs/cgroup/user/memory.stat").write_text("active_file 3000\ninactive_file 300\n")
     assert machine.memory_limit(tmp_path) == (3000, 700)
     older = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
     (tmp_path / "proc/self/cgroup").write_text("3:cpu:/x\n2:memory:/x\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from buke import cli, plan, runfolder, words
 from buke.config import make
 from buke.model import load
-from buke.plan import Task, Way, bytes_of, choose, ran_out, trace
+from buke.plan import Task, Way, bytes_of, choose, live, ran_out, trace
 from buke.plan.known import CONFIGS
 from buke.plan.live import Live, cuda_size, following
 from buke.records import Example, Row
@@ -74,17 +75,17 @@ def real_peak(folder: Path, way: Way, **given: Any) -> int:
     model.add_adapter(settings)
     if model.fast is not None:
         model.keep_activations(way.activations, way.recompute)
-    step, live = stepper(model), Live()
+    step, counted = stepper(model), Live()
     for weight in model.base.parameters():
         if way.streamed and weight.dtype == torch.bfloat16:
-            live.leave_out(weight)
-    with following(live):
+            counted.leave_out(weight)
+    with following(counted):
         for tensor in (*model.base.parameters(), *model.base.buffers()):
-            live.count(tensor)
+            counted.count(tensor)
         step(model, [row(way.tokens)])
-        live.begin()
+        counted.begin()
         step(model, [row(16), row(way.tokens)])
-    return live.most
+    return counted.most
 
 
 @pytest.mark.parametrize("given", [{}, {"layers": "3-4", "targets": "q_proj,down_proj"}, {"dropout": 0.1}], ids=str)
@@ -109,6 +110,28 @@ def test_three_layers_stand_for_all(tmp_path: Path, kind: str, way: Way) -> None
         settings, _ = make({"model": "x", "layers": layers})
         few, all_ = (trace(config, settings, way, stepper, whole=whole) for whole in (False, True))
         assert few == all_
+
+
+@pytest.mark.parametrize("way", [WAYS[2], WAYS[4], Way(150, "bf16", streamed=True, cuda=True)], ids=str)
+def test_what_is_only_written_into_counts_the_same_whether_it_is_computed_or_not(
+    base: Path, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = make({"model": str(base)})
+    found, computed = trace(config_of(base), settings, way, stepper), []
+    monkeypatch.setattr(live, "_written", lambda func: computed.append(func))
+    assert trace(config_of(base), settings, way, stepper) == found
+    assert len(computed) > 1000
+
+
+def test_operations_that_do_more_than_write_into_one_tensor_are_computed() -> None:
+    aten = torch.ops.aten
+    assert [live._written(func) for func in (aten.add_.Tensor, aten.mm.out, aten.copy_.default)] == [
+        "self",
+        "out",
+        "self",
+    ]
+    for func in (aten.add.Tensor, aten.resize_.default, aten.t_.default, aten._foreach_add_.List, aten.view.default):
+        assert live._written(func) is None, func
 
 
 def test_a_card_takes_memory_in_blocks() -> None:
@@ -140,6 +163,15 @@ def task(folder: Path, lengths: tuple[int, ...] = (60, 150, 90), **given: Any) -
     settings, reasons = make({"model": str(folder), "questions": 0, **given})
     fixed = frozenset(name for name, source in reasons.items() if source != "default")
     return Task(config_of(folder), settings, fixed, lengths, [40], 20, "cpu", "fp32", 10**8, stepper)
+
+
+def test_no_way_is_followed_beyond_the_first_that_fits(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chooser = importlib.import_module("buke.plan.choose")
+    monkeypatch.setattr(chooser, "KNOWN", known := chooser.Known())
+    assert choose(task(base), 2**40)[1] == 0
+    assert len(known.found) == 1
+    kinds = [way.activations for way, _ in chooser.ways_of(replace(task(base), device="cuda", precision="bf16"))]
+    assert "half" not in kinds  # of 16 bits
 
 
 @pytest.mark.slow
@@ -179,7 +211,8 @@ def test_what_the_user_chose_stays_and_what_cannot_fit_is_refused_with_what_does
     assert "--length" in refused.value.hint
     with pytest.raises(Refusal, match="may be used") as refused:
         choose(again, 10**6)
-    assert "--memory" in refused.value.hint
+    enough = bytes_of(refused.value.hint.split("--memory ")[1].split()[0])
+    assert frugal.needed <= enough < 1.1 * frugal.needed
 
 
 def test_questions_are_asked_fewer_at_once_where_their_keys_and_values_do_not_fit(base: Path) -> None:
@@ -406,3 +439,20 @@ def test_a_limit_of_memory_is_watched() -> None:
     del taken
     watch.start()
     assert watch.stop() >= plan.own_bytes() - 2**28
+
+
+def test_the_limit_of_a_control_group_is_watched_before_the_kernel_kills(tmp_path: Path) -> None:
+    group = tmp_path / "sys/fs/cgroup"
+    for folder in (group, tmp_path / "proc/self"):
+        folder.mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    assert not plan.Watch("cpu", root=tmp_path).over()
+    for name, text in {"memory.max": "1000", "memory.current": "940", "memory.stat": "active_file 0\n"}.items():
+        (group / name).write_text(text)
+    watch = plan.Watch("cpu", root=tmp_path)
+    assert not watch.over()
+    (group / "memory.current").write_text("960")
+    assert watch.over()
+    (group / "memory.stat").write_text("active_file 900\ninactive_file 20\n")  # the pages of weights in their file
+    assert not watch.over()
+    assert not plan.Watch("cuda", root=tmp_path)._grouped

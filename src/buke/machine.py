@@ -14,7 +14,7 @@ def free_memory() -> int:
 
 
 def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
-    """(the smallest memory limit of the control groups this process is in, what is used of it), in bytes; Linux.
+    """(limit, what is used of it) of that control group of this process which leaves it least memory, in bytes; Linux.
 
     Pages of files count as used there, but are given back when memory is needed, so they are taken off.
     """
@@ -32,7 +32,7 @@ def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
             own = top / path.lstrip("/")
             found += [_limit(group, *names) for group in (own, *own.parents) if group == top or top in group.parents]
     found = [(limit, used) for limit, used in found if 0 < limit < 1 << 60]
-    return min(found) if found else (None, 0)
+    return min(found, key=lambda one: one[0] - one[1]) if found else (None, 0)
 
 
 def _limit(group: Path, most: str, now: str) -> tuple[int, int]:
@@ -41,6 +41,7 @@ def _limit(group: Path, most: str, now: str) -> tuple[int, int]:
         limit = int((group / most).read_text())  # "max" is no number
         used = int((group / now).read_text())
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        files = sum(int(stat.get(f"total_{kind}", stat.get(kind, 0))) for kind in ("active_file", "inactive_file"))
     except (OSError, ValueError):
         return 0, 0
-    return limit, max(used - int(stat.get("inactive_file", stat.get("total_inactive_file", 0))), 0)
+    return limit, max(used - files, 0)

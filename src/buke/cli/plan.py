@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from buke import runfolder
 from buke.cli.view import clock
 from buke.config import Settings
+from buke.runfolder import amount
 from buke.words import t
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def line(plan: Plan) -> str:
     """The plan in one line."""
     memory, ways = plan.memory, [f"--{name.replace('_', '-')} {plan.chosen[name]}" for name in plan.why]
     return t(
-        "plan.line", needed=_gb(memory["needed"]), budget=_gb(memory["budget"]),
-        training=_about(plan.time["training_seconds"]), disk=_gb(plan.disk["needed"]), ways=" ".join(ways) or "-",
+        "plan.line", needed=amount(memory["needed"]), budget=amount(memory["budget"]),
+        training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]), ways=" ".join(ways) or "-",
     )  # fmt: skip
 
 
@@ -40,9 +41,10 @@ def page(plan: Plan) -> str:
     for name, value in plan.chosen.items():
         said = "-" if value is None else str(value)
         lines.append(f"  --{name.replace('_', '-'):18} {said:10} {plan.why.get(name, t('plan.given'))}")
-    lines.append(t("plan.memory", needed=_gb(memory["needed"]), budget=_gb(memory["budget"]), source=memory["source"]))
+    sizes = {name: amount(memory[name]) for name in ("needed", "budget")}
+    lines.append(t("plan.memory", **sizes, source=memory["source"]))
     parts = memory["parts"] | {"asking": memory["asking"], "file": memory["file"]}
-    lines += [f"{_gb(size):>12}  {t(f'plan.part_{name}')}" for name, size in parts.items() if size]
+    lines += [f"{amount(size):>12}  {t(f'plan.part_{name}')}" for name, size in parts.items() if size]
     lines.append(t("plan.rows", **plan.rows))
     time = plan.time
     if time["training_seconds"] is None:
@@ -51,12 +53,8 @@ def page(plan: Plan) -> str:
         asking = t("plan.at_most", time=clock(time["asking_seconds_at_most"]))
         speed = f"{time['tokens_per_second']:.0f}"
         lines.append(t("plan.time", training=_about(time["training_seconds"]), speed=speed, asking=asking))
-    lines.append(t("plan.disk", **{name: _gb(size) for name, size in plan.disk.items()}))
+    lines.append(t("plan.disk", **{name: amount(size) for name, size in plan.disk.items()}))
     return "\n".join([*lines, *plan.assumed])
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.2f} GB"
 
 
 def _about(seconds: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from buke.config import Settings
 from buke.plan.trace import Prepare, Trace, Way, trace
+from buke.runfolder import amount
 from buke.words import Refusal, t
 
 RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
@@ -89,16 +90,24 @@ def choose(task: Task, budget: int) -> tuple[Fit, int]:
 
     Raises Refusal with the nearest plan that fits, where none of the ways that the user left open does.
     """
+    fit, place = first_fit(task, budget)
+    if fit.needed > budget:
+        raise refusal(task, budget, fit)
+    return fit, place
+
+
+def first_fit(task: Task, budget: int) -> tuple[Fit, int]:
+    """As ``choose``, with the most frugal way where none fits."""
     ways = list(ways_of(task))
-    if len(ways) > 1 and measure(task, *ways[-1], budget).needed > budget:  # the most frugal one
-        raise refusal(task, budget, measure(task, *ways[-1], budget))
     for place, way in enumerate(ways):
+        if place == 1 and (fit := measure(task, *ways[-1], budget)).needed > budget:  # the most frugal one
+            break
         if place < len(ways) - 1 and least(task, way[0]) > budget:
             continue
         fit = measure(task, *way, budget)
         if fit.needed <= budget:
-            return fit, place
-    raise refusal(task, budget, fit)
+            break
+    return fit, place
 
 
 def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
@@ -107,9 +116,10 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     rows = [s.row_tokens]
     while not task.chosen("row_tokens") and rows[-1] // 2 >= max(task.longest, LEAST_ROW):
         rows.append(rows[-1] // 2)
-    kinds = ("full", "half", "byte") if s.activations == "auto" else (s.activations,)
-    if not KNOWN.trace(task, _way(task, 1, False)).fast:
-        kinds = ("full",) if s.activations == "auto" else kinds
+    kinds: tuple[str, ...] = (s.activations,)
+    if s.activations == "auto":  # half of 16 bits is nothing saved
+        kinds = ("full", "half", "byte") if task.precision == "fp32" else ("full", "byte")
+        kinds = kinds if _known(task, False).fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
     both = [(streamed, keep) for streamed in weights for keep in keeps] if cuda else [
@@ -117,8 +127,7 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     ]  # fmt: skip
     for streamed, (kind, again) in both:
         for row in rows:
-            tokens = max(task.longest, min(row, sum(task.lengths)))
-            yield Way(tokens, task.precision, kind, again, streamed, cuda), row
+            yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda), row
 
 
 def _weights(task: Task) -> list[bool]:
@@ -129,18 +138,25 @@ def _weights(task: Task) -> list[bool]:
         return [False, True]
     if task.device != "cpu":
         return [False]
-    known = KNOWN.trace(task, _way(task, 1, False))
+    known = _known(task, False)
     large = 4 * (known.parameters + known.head) > RESIDENT
     return [True] if large else [False, True]
 
 
-def _way(task: Task, tokens: int, streamed: bool) -> Way:
-    return Way(tokens, task.precision, streamed=streamed, cuda=task.device == "cuda")
+def _tokens(task: Task, row: int) -> int:
+    """Of the longest row."""
+    return max(task.longest, min(row, sum(task.lengths)))
+
+
+def _known(task: Task, streamed: bool) -> Trace:
+    """The trace of the first way that is tried: what it says of the weights is true of all."""
+    way = Way(_tokens(task, task.settings.row_tokens), task.precision, streamed=streamed, cuda=task.device == "cuda")
+    return KNOWN.trace(task, way)
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
-    parts = KNOWN.trace(task, _way(task, 1, way.streamed)).parts
+    parts = _known(task, way.streamed).parts
     held = CUDA_CONTEXT if way.cuda else task.held
     return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
@@ -181,10 +197,11 @@ def _asking(task: Task, known: Trace, parts: Mapping[str, int], budget: int) -> 
 
 def refusal(task: Task, budget: int, fit: Fit) -> Refusal:
     """That nothing fits, with the nearest plan that does."""
-    message = t("plan.no_room", needed=gb(fit.needed), budget=gb(budget))
-    words = nearest(task, budget)
-    hint = t("plan.nearest", flags=words) if words else t("plan.needs_more", needed=gb(fit.needed * 1.02 + 5e6))
-    return Refusal(message, hint)
+    message = t("plan.no_room", needed=amount(fit.needed), budget=amount(budget))
+    if words := nearest(task, budget):
+        return Refusal(message, t("plan.nearest", flags=words))
+    enough = amount(fit.needed * 1.02 + 5e6).replace(" ", "")  # one word on a command line
+    return Refusal(message, t("plan.needs_more", needed=enough))
 
 
 def nearest(task: Task, budget: int) -> str:
@@ -231,8 +248,3 @@ def _but(task: Task, changes: Mapping[str, Any], fixed: frozenset[str] | None = 
 def _shorter(task: Task, length: int) -> Task:
     cut: Callable[[Sequence[int]], list[int]] = lambda lengths: [min(n, length) for n in lengths]  # noqa: E731
     return replace(task, lengths=cut(task.lengths), scored=cut(task.scored))
-
-
-def gb(size: float) -> str:
-    """Bytes as GB of 10^9 bytes, to the nearest hundredth."""
-    return f"{size / 1e9:.2f} GB"

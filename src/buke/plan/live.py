@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -85,11 +86,25 @@ class Live(TorchDispatchMode):
             return 1.0 if args[0].dtype.is_floating_point else 1
         if func is _COPY and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
             return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        if (name := _written(func)) and (into := kwargs.get(name, args[0])).is_meta:
+            return into
         out = func(*args, **kwargs)
-        for leaf in tree_leaves(out):
+        for leaf in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.count(leaf)
         return out
+
+
+@cache
+def _written(func: Any) -> str | None:
+    """The argument that an operation writes into and returns, if that is all it does: without data, nothing then."""
+    if torch.Tag.inplace_view in func.tags:
+        return None
+    given, back = (
+        [x for x in side if x.alias_info is not None and x.alias_info.is_write]
+        for side in (func._schema.arguments, func._schema.returns)
+    )
+    return given[0].name if len(given) == len(back) == len(func._schema.returns) == 1 else None
 
 
 class Marking(Arena):

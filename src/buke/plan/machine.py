@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from buke.machine import free_memory
+from buke.machine import free_memory, memory_limit
 from buke.words import Refusal, t
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 EVERY = 0.02  # seconds between two looks at the memory of this process
+NEAR = 2**28  # bytes, or a twentieth where that is less, to leave of a control group: at its limit the kernel kills
 
 
 def bytes_of(text: str) -> int:
@@ -67,11 +68,13 @@ def trim() -> None:
 class Watch:
     """The most memory of its own that this process held since ``start``, looked at every so often by a thread.
 
-    limit: bytes that it should not go beyond; ``over`` says whether it did since it was last asked.
+    limit: bytes that it should not go beyond; ``over`` says whether it did since it was last asked, or, on the CPU,
+    came near the limit of a control group. root: where /proc and /sys are.
     """
 
-    def __init__(self, device: str, limit: int | None = None) -> None:
-        self.device, self.limit, self.peak = device, limit, 0
+    def __init__(self, device: str, limit: int | None = None, root: Path = Path("/")) -> None:
+        self.device, self.limit, self.peak, self.root = device, limit, 0, root
+        self._grouped = device == "cpu" and memory_limit(root)[0] is not None
         self._over = False
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -114,6 +117,9 @@ class Watch:
         self.peak = max(self.peak, now)
         if self.device == "cpu" and self.limit is not None and now > self.limit:
             self._over = True
+        if self._grouped:
+            most, used = memory_limit(self.root)
+            self._over |= most is not None and used > most - min(most // 20, NEAR)
 
 
 def products_per_second(width: int, inner: int, seconds: float = 0.6) -> float:

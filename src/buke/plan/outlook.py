@@ -9,8 +9,9 @@ from typing import Any
 
 from buke.config import Settings
 from buke.pack import rows, step_count
-from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task, choose, gb
+from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task, choose
 from buke.plan.machine import bytes_of, free_bytes, products_per_second
+from buke.runfolder import amount
 from buke.words import Refusal, t
 
 EFFICIENCY = 0.6  # of a product's speed, that a whole step reaches; docs/performance.md
@@ -59,7 +60,7 @@ def budget(settings: Settings, device: str, held: int) -> tuple[int, str]:
     if device == "cuda" and not free:
         raise Refusal(t("plan.which_card"), t("plan.which_card_hint"))
     taken = CUDA_CONTEXT if device == "cuda" else held
-    return taken + int(FREE_SHARE * free), t("plan.of_free", free=gb(free), share=f"{FREE_SHARE:.0%}")
+    return taken + int(FREE_SHARE * free), t("plan.of_free", free=amount(free), share=f"{FREE_SHARE:.0%}")
 
 
 def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: list[str], refuse: bool = True) -> Plan:
@@ -81,11 +82,11 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     tokens = round(sum(task.lengths) * s.epochs)
     disk = _disk(fit, s, disk_free, lower)
     if refuse and disk["needed"] > disk_free:
-        raise Refusal(t("plan.no_disk", needed=gb(disk["needed"]), free=gb(disk_free)), t("plan.no_disk_hint"))
+        raise Refusal(t("plan.no_disk", needed=amount(disk["needed"]), free=amount(disk_free)), t("plan.no_disk_hint"))
     if task.device == "cuda":
-        assumed = [*assumed, t("plan.assumed_cuda", context=gb(CUDA_CONTEXT))]
+        assumed = [*assumed, t("plan.assumed_cuda", context=amount(CUDA_CONTEXT))]
         if fit.way.streamed:
-            assumed.append(t("plan.assumed_host", size=gb(fit.trace.file)))
+            assumed.append(t("plan.assumed_host", size=amount(fit.trace.file)))
     memory = {
         "budget": room, "source": source, "needed": fit.needed, "training": fit.training, "asking": fit.asking,
         "parts": fit.parts, "file": fit.trace.file,
@@ -127,7 +128,7 @@ def _why(task: Task, fit: Fit, before: int, room: int) -> dict[str, str]:
     """The reason of each setting that was left open."""
     s = task.settings
     common = t("plan.why_first") if not before else t("plan.why_after", count=before)
-    text = t("plan.why", needed=gb(fit.needed), budget=gb(room), place=common)
+    text = t("plan.why", needed=amount(fit.needed), budget=amount(room), place=common)
     open_ = {
         "weights": s.weights == "auto",
         "activations": s.activations == "auto",

@@ -28,14 +28,6 @@ def number(value: int | float | None) -> str:
     return t("report.none") if value is None else f"{value:,}"
 
 
-def size(count: int) -> str:
-    """Bytes as people say them."""
-    for unit, one in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= one:
-            return f"{count / one:.1f} {unit}"
-    return f"{count} B"
-
-
 def role(name: str) -> str:
     """Question, thought, answer or system message in the language in force; another name as it is."""
     return t(f"report.role_{name}") if f"role_{name}" in catalogue("report") else name

@@ -19,9 +19,9 @@ from buke.report.data import (
     recommendation,
     role,
     said_of_places,
-    size,
     token_facts,
 )
+from buke.runfolder import amount
 from buke.words import t
 
 PLACES = 5  # of each kind of finding
@@ -91,7 +91,7 @@ def _files(check: dict[str, Any], width: int) -> list[Text]:
     lines = _title("files_title")
     for file in check["files"][:FILES]:
         lines += _wrapped(str(file["path"]), width, "  ", "  ", "cyan")
-        read = [*how_read(file), t("report.rows_n", n=number(file["rows"])), size(file["bytes"])]
+        read = [*how_read(file), t("report.rows_n", n=number(file["rows"])), amount(file["bytes"])]
         lines += _wrapped(t("report.comma").join(read), width, "    ")
         if file["shape"]:
             lines += _wrapped(t("report.shape_is", shape=file["shape"]), width, "    ", "  ")
