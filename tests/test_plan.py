@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,27 @@ def test_operations_that_do_more_than_write_into_one_tensor_are_computed() -> No
     ]
     for func in (aten.add.Tensor, aten.resize_.default, aten.t_.default, aten._foreach_add_.List, aten.view.default):
         assert live._written(func) is None, func
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_no_matrix_of_all_scores_is_planned_for_a_card(base: Path, again: bool) -> None:
+    settings, _ = make({"model": str(base)})
+    short, long = (
+        trace(config_of(base), settings, Way(tokens, "bf16", recompute=again, cuda=True), stepper).peak
+        for tokens in (2000, 4000)
+    )
+    assert long < 2 * short  # four times, with it
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library keeps what is freed in its own way")
+def test_what_is_freed_on_the_plain_road_goes_back_at_once(base: Path) -> None:
+    settings, _ = make({"model": str(base), "device": "cpu", "dropout": 0.1})
+    load(base, settings).add_adapter(settings)
+    torch.ones(2**22)  # freed here: from now on the library would keep blocks of up to 16 MB
+    blocks = [torch.ones(2**18) for _ in range(100)]
+    held = plan.own_bytes()
+    del blocks[:-1]
+    assert held - plan.own_bytes() > 90 * 2**20
 
 
 def test_a_card_takes_memory_in_blocks() -> None:

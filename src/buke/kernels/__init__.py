@@ -4,7 +4,7 @@ Axes: N learned tokens, T tokens of a row, V vocabulary, D model width, H query 
 I and O inputs and outputs of a linear layer, R rank.
 """
 
-from buke.kernels.arena import Arena
+from buke.kernels.arena import Arena, free_at_once
 from buke.kernels.attention import (
     Following,
     Remembering,
@@ -20,6 +20,6 @@ from buke.kernels.work import Work
 
 __all__ = [
     "Arena", "Following", "Layer", "Linear", "Place", "Remembering", "Work", "cached_attention", "decoder_layer",
-    "decoder_layer_plain", "linear_cross_entropy", "linear_cross_entropy_plain", "lora_linear", "lora_linear_plain",
-    "record_attention", "record_attention_plain",
+    "decoder_layer_plain", "free_at_once", "linear_cross_entropy", "linear_cross_entropy_plain", "lora_linear",
+    "lora_linear_plain", "record_attention", "record_attention_plain",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ from transformers.utils import logging as transformers_logging
 
 from buke import hub
 from buke.config import Settings
-from buke.kernels import Arena, cached_attention, linear_cross_entropy, lora_linear, record_attention
+from buke.kernels import Arena, cached_attention, free_at_once, linear_cross_entropy, lora_linear, record_attention
 from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
@@ -265,6 +265,8 @@ class Model:
                 module.lora_B.to(self.device)
                 _fuse(module)
         self.fast = fast_of(self.base)
+        if self.fast is None and self.device.type == "cpu":
+            free_at_once()
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
 
     def keep_activations(self, kind: str = "full", again: bool = False) -> None:

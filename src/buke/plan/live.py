@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from buke.kernels import Arena
 
 _SCALAR, _COPY = torch.ops.aten._local_scalar_dense.default, torch.ops.aten._to_copy.default
+_FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_backward.default
+_SDPA = nn.functional.scaled_dot_product_attention
 Round = Callable[[int], int]
 
 
@@ -63,8 +64,12 @@ class Live(TorchDispatchMode):
 
         self._known[key] = weakref.ref(storage, gone)
         self.now += size
-        if self.now > self.most:
-            self.most, self.at_peak = self.now, self.ask()
+        self.held()
+
+    def held(self, besides: int = 0) -> None:
+        """Note the peak. besides: bytes that an operation takes inside itself."""
+        if self.now + besides > self.most:
+            self.most, self.at_peak = self.now + besides, self.ask()
 
     def leave_out(self, tensor: Tensor) -> None:
         """Never count a tensor that lives for ever: it lies somewhere else."""
@@ -89,6 +94,10 @@ class Live(TorchDispatchMode):
         if (name := _written(func)) and (into := kwargs.get(name, args[0])).is_meta:
             return into
         out = func(*args, **kwargs)
+        if func is _FLASH_BACKWARD and (query := args[1]).element_size() == 2:
+            # a card's kernel sums dq in float32, and dk and dv a query head (FlashAttention 2, mha_bwd)
+            shared = query.shape[1] != args[2].shape[1]
+            self.held(sum(map(self.size, [4 * query.numel(), *[query.nbytes] * 2 * shared])))
         for leaf in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.count(leaf)
@@ -125,22 +134,24 @@ class Marking(Arena):
         return super().turn_of(number)
 
 
-class _Flash(TorchFunctionMode):
+def _attention(query: Tensor, key: Tensor, value: Tensor, *given: Any, **named: Any) -> Tensor:
     """On meta tensors, attention as the kernels of CPU and GPU do it, without a matrix of all scores."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is nn.functional.scaled_dot_product_attention and args[0].is_meta:
-            flash = torch.ops.aten._scaled_dot_product_flash_attention
-            return flash(*args[:3], 0.0, True, False, scale=kwargs.get("scale"))[0]
-        return func(*args, **kwargs)
+    if not query.is_meta:
+        return _SDPA(query, key, value, *given, **named)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention
+    return flash(query, key, value, 0.0, True, False, scale=named.get("scale"))[0]  # type: ignore[no-any-return]
 
 
 @contextmanager
-def following(live: Live, flash: bool = True) -> Iterator[None]:
-    """While inside, ``live`` counts. flash: whether attention is asked of PyTorch at all; to look for it takes time."""
-    with live, _Flash() if flash else nullcontext():
-        yield
+def following(live: Live) -> Iterator[None]:
+    """While inside, ``live`` counts. Attention is put in by name: a function mode is off in a backward pass."""
+    functional: Any = nn.functional
+    with live:
+        functional.scaled_dot_product_attention = _attention
+        try:
+            yield
+        finally:
+            functional.scaled_dot_product_attention = _SDPA
 
 
 def cuda_size(count: int) -> int:

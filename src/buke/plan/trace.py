@@ -70,7 +70,7 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
     for weight in held if way.streamed else ():
         live.leave_out(weight)
     step = prepare(model)
-    with following(live, flash=model.fast is None or way.precision != "fp32"):
+    with following(live):
         start = _follow(live, model, step, way.tokens)
     return _sum_up(live, model, way, more, start)
 
