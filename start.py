@@ -531,7 +531,9 @@ def command(arguments: "list[str]", python: Path) -> "list[str]":
     """What to run. UTF-8 is fixed, so that Windows behaves as the others do."""
     words = words_for_tests(arguments)
     if words is not None:
-        return [str(python), "-X", "utf8", "-m", "pytest", *words]
+        alone = any(word.startswith(("tests", "-n", "--pdb")) for word in words)  # for some files, others cost more
+        several = [] if alone else ["-n", "auto", "--dist", "worksteal"]
+        return [str(python), "-X", "utf8", "-m", "pytest", *several, *words]
     safe = ["-P"] if sys.version_info >= (3, 11) else []  # a file of the user's called json.py must not be imported
     return [str(python), "-X", "utf8", *safe, "-m", "buke", *(arguments or ["--help"])]
 

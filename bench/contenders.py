@@ -146,7 +146,7 @@ def trl(folder: str, steps: Steps, checkpointing: bool = False) -> None:
         settings = SFTConfig(
             output_dir=out, per_device_train_batch_size=2, gradient_accumulation_steps=4, learning_rate=RATE,
             max_length=2048, gradient_checkpointing=checkpointing, bf16=False, use_cpu=True, report_to="none",
-            logging_strategy="no", save_strategy="no", disable_tqdm=True, num_train_epochs=1,
+            logging_strategy="no", save_strategy="no", disable_tqdm=True, num_train_epochs=1, completion_only_loss=True,
         )  # fmt: skip
         trainer = InOrder(
             model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), args=settings,

@@ -75,11 +75,11 @@ def ways(tokens: int, outputs: int, inputs: int) -> dict[str, tuple[Callable[[in
         torch.mm(x, wide[i].T, out=out)
 
     def widen(i: int) -> None:
-        for _ in widened(half[i], torch.float32, arena):
+        for _ in widened(half[i], x, arena):
             pass
 
     def widened_product(i: int) -> None:
-        for part, weight in widened(half[i], torch.float32, arena):
+        for part, weight in widened(half[i], x, arena):
             torch.mm(x, weight.T, out=out[:, part])
 
     def parts(i: int) -> None:

@@ -2,9 +2,11 @@
 
     python bench/kills.py [--kills 100] [--seed 0] [--json]
 
-A tiny model learns with packing, accumulation, dropout and several epochs. Every other kill comes by the clock, every
-other in the middle of a write or between two, checkpoints included. Each time the very same command is given again. At
-the end of each run its adapter is compared, byte for byte, with that of a run nobody killed.
+A tiny model learns with packing, accumulation and several epochs: in turn plainly with dropout, with LoRA+, with what
+its lower layers give kept in a file, and from the adapter of an earlier run. Every other run has no name, so that the
+command alone finds it again. Every other kill comes by the clock, every other in the middle of a write or between two,
+checkpoints included. Each time the very same command is given again. At the end of each run its adapter is compared,
+byte for byte, with that of a run nobody killed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +30,14 @@ from faults import reached, start  # noqa: E402
 from tiny import tiny_folder, write_lessons  # noqa: E402
 
 INTERVAL = 4  # steps between two checkpoints
+LONGEST = 120  # seconds that a process may take; one that hangs is an error
 WEIGHTS = Path(runfolder.ADAPTER) / checkpoint.WEIGHTS
+VARIETIES = {  # of runs: what a command says besides. {whole}: an unbroken run of the first variety
+    "plain": ["--dropout", "0.1"],
+    "lora-plus": ["--lora-plus", "4"],
+    "lower-cache": ["--layers", "upper", "--lower-cache"],
+    "from": ["--from", "{whole}"],
+}
 
 
 @dataclass
@@ -47,51 +58,93 @@ class Found:
         return self.equal == self.runs and self.most_lost <= self.interval
 
 
-def command(folder: Path, name: str) -> list[str]:
-    """The one command of a run."""
-    shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--dropout", "0.1", "--epochs", "4"]
-    course = ["--eval-every", "6", "--save-every", str(INTERVAL), "--patience", "0", "--keep", "2", "--name", name]
-    asked = ["--questions", "2", "--thought-budget", "8", "--answer-budget", "8", "--runs", str(folder / "runs")]
-    return ["train", str(folder / "lessons.jsonl"), "--model", str(folder / "base"), *shape, *course, *asked]
+@dataclass
+class Trial:
+    """A run in a folder of runs of its own. name: "" for one that its command has to find by itself."""
+
+    folder: Path
+    number: str
+    variety: str
+    name: str = ""
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs" / self.number
+
+    @property
+    def run(self) -> Path | None:
+        """Its folder; None while there is none. RuntimeError where there are two: the second should have been it."""
+        found = runfolder.runs_in(self.runs)
+        if len(found) > 1:
+            raise RuntimeError(f"the same command began another run: {found}")
+        return found[0] if found else None
+
+    @property
+    def command(self) -> list[str]:
+        """The one command of the run."""
+        shape = ["--batch", "4", "--accumulation", "2", "--row-tokens", "128", "--epochs", "4"]
+        course = ["--eval-every", "6", "--save-every", str(INTERVAL), "--patience", "0", "--keep", "2"]
+        asked = ["--questions", "2", "--thought-budget", "8", "--answer-budget", "8", "--runs", str(self.runs)]
+        whole = self.folder / "runs" / "plain" / "whole"
+        more = [word.format(whole=whole) for word in VARIETIES[self.variety]] + ["--name", self.name] * bool(self.name)
+        data = str(self.folder / "lessons.jsonl")
+        return ["train", data, "--model", str(self.folder / "base"), *shape, *course, *asked, *more]
 
 
-def kill_runs(kills: int, seed: int, folder: Path) -> Found:
-    """Kill so many times and count. Raises RuntimeError where a run ends otherwise than killed or done."""
+def kill_runs(kills: int, seed: int, folder: Path, varieties: Sequence[str] = tuple(VARIETIES)) -> Found:
+    """Kill so many times and count. varieties: taken in turn, the first of them ``plain``.
+
+    Raises RuntimeError where a run ends otherwise than killed or done.
+    """
     tiny_folder(folder / "base")
     write_lessons(folder / "lessons.jsonl", 40)
     log = folder / "whole.log"
     _end(start(["--version"], log), log)  # what is loaded once is loaded now
-    began = time.monotonic()
-    _end(start(command(folder, "whole"), log), log)
-    seconds, writes = time.monotonic() - began, int(log.with_suffix(".calls").read_text())
-    whole = (folder / "runs" / "whole" / WEIGHTS).read_bytes()
+    wholes: dict[str, tuple[bytes, float, int]] = {}
+    kinds = [(each, (i + j) % 2 == 0) for j in range(2) for i, each in enumerate(varieties)]
     found, rng = Found(), random.Random(seed)
     while found.kills < kills:
-        run, done = folder / "runs" / f"killed-{found.runs}", False
+        variety, named = kinds[found.runs % len(kinds)]
+        if variety not in wholes:
+            wholes[variety] = _whole(Trial(folder, variety, variety, "whole"), log)
+        adapter, seconds, writes = wholes[variety]
+        trial = Trial(folder, str(found.runs), variety, "killed" if named else "")
+        before, done = found.kills, False
         while not done:
-            done = _once(run, folder, found, rng, seconds, writes, last=found.kills == kills)
+            done = _once(trial, found, rng, seconds, writes, last=found.kills == kills)
+        equal = trial.run is not None and (trial.run / WEIGHTS).read_bytes() == adapter
         found.runs += 1
-        found.equal += (run / WEIGHTS).read_bytes() == whole
+        found.equal += equal
+        told = (variety, trial.name or "without a name", f"{found.kills - before} kills", "equal" if equal else "OTHER")
+        print(f"run {found.runs}: {', '.join(told)}", file=sys.stderr, flush=True)
     return found
 
 
-def _once(
-    run: Path, folder: Path, found: Found, rng: random.Random, seconds: float, writes: int, *, last: bool
-) -> bool:
+def _whole(trial: Trial, log: Path) -> tuple[bytes, float, int]:
+    """A run nobody kills: its adapter, the seconds it took, and how many calls that change its folder."""
+    began = time.monotonic()
+    _end(start(trial.command, log), log)
+    adapter = trial.runs / trial.name / WEIGHTS
+    return adapter.read_bytes(), time.monotonic() - began, int(log.with_suffix(".calls").read_text())
+
+
+def _once(trial: Trial, found: Found, rng: random.Random, seconds: float, writes: int, *, last: bool) -> bool:
     """One process; whether it came to the end of the run."""
-    log = folder / f"{run.name}.log"
+    log = trial.folder / f"{trial.number}.log"
     by_clock = found.kills % 2 == 0
-    process = start(command(folder, run.name), log, dies_at=0 if by_clock or last else rng.randint(1, writes))
+    process = start(trial.command, log, dies_at=0 if by_clock or last else rng.randint(1, writes))
     if by_clock and not last:
         process.join(rng.uniform(0, seconds))
         process.kill()
-    process.join()
-    if process.exitcode == 0:
+    code = _code(process, log)
+    if code == 0:
         return True
-    if process.exitcode != -9:
-        raise RuntimeError(f"exit code {process.exitcode}\n{log.read_text(encoding='utf-8')}")
+    if code != -9:
+        raise RuntimeError(f"exit code {code}\n{log.read_text(encoding='utf-8')}")
     found.kills += 1
     found.by_clock += by_clock
+    if (run := trial.run) is None:
+        return False
     places = (run, run / runfolder.CHECKPOINTS)
     found.in_a_save += any(path.is_dir() for place in places for path in place.glob(f".*{runfolder.PART}"))
     notes = runfolder.read_json(run / runfolder.MANIFEST) or {}
@@ -100,9 +153,17 @@ def _once(
     return bool(notes.get("finished"))  # killed after all was done
 
 
-def _end(process: object, log: Path) -> None:
-    process.join()  # type: ignore[attr-defined]
-    if process.exitcode:  # type: ignore[attr-defined]
+def _code(process: BaseProcess, log: Path) -> int:
+    """The exit code of a process. RuntimeError where it hangs."""
+    process.join(LONGEST)
+    if process.exitcode is None:
+        process.kill()
+        raise RuntimeError(f"it has hung for {LONGEST} s\n{log.read_text(encoding='utf-8')}")
+    return process.exitcode
+
+
+def _end(process: BaseProcess, log: Path) -> None:
+    if _code(process, log):
         raise RuntimeError(log.read_text(encoding="utf-8"))
 
 

@@ -122,7 +122,8 @@ def train_peer(name: str, folder: str, path: str) -> None:
             rows = [
                 {"input_ids": one["ids"], "completion_mask": list(map(int, one["learn"]))} for one in given["train"]
             ]
-            arguments = SFTConfig(**common, max_length=4096, bf16=False, gradient_checkpointing=False)
+            masked = {"completion_only_loss": True}  # with rows of ids it would learn the questions too
+            arguments = SFTConfig(**common, **masked, max_length=4096, bf16=False, gradient_checkpointing=False)
             trainer = SFTTrainer(
                 model=model, args=arguments, train_dataset=Dataset.from_list(rows),
                 processing_class=AutoTokenizer.from_pretrained(folder), peft_config=lora, callbacks=[Clock()],

@@ -72,13 +72,22 @@ def bars(axes: Any, names: list[str], values: list[Any], colours: list[str], tit
 
 
 def step(figure: Any, made: Table) -> None:
-    """A step of ours beside the peer's: speed and memory."""
+    """A step of ours beside the peers': speed and memory."""
     speed, memory = figure.subplots(1, 2, width_ratios=[3, 2])
     rows = made["rows"]
-    names = ["buke", "TRL 1.16", "bound"]
-    bars(speed, names, [row[1] for row in rows], [OURS, OTHERS, BOUND], "tokens/s (more is better)")
+    names = ["buke", "TRL 1.16", "TRL, checkpointing", "PEFT by hand", "bound"]
+    bars(speed, names, [row[1] for row in rows], [OURS, *[OTHERS] * 3, BOUND], "tokens/s (more is better)")
     held = [row for row in rows if row[2] is not None]
-    bars(memory, names[: len(held)], [row[2] for row in held], [OURS, OTHERS], "peak memory, GB")
+    bars(memory, names[: len(held)], [row[2] for row in held], [OURS, *[OTHERS] * 3], "peak memory, GB")
+
+
+def answers(figure: Any, made: Table) -> None:
+    """Answers a second, few and many at once."""
+    few, many = figure.subplots(1, 2)
+    for axes, at, title in ((few, 1, "8 at once, tokens/s"), (many, 2, "40 at once, tokens/s")):
+        rows = [row for row in made["rows"] if row[at] is not None]
+        names = [row[0].replace(", ", ",\n") for row in rows]
+        bars(axes, names, [row[at] for row in rows], [OURS, OTHERS, OTHERS][: len(rows)], title)
 
 
 def large(figure: Any, made: Table) -> None:
@@ -139,7 +148,7 @@ def draw(figures: dict[str, Table]) -> None:
     matplotlib.rcParams |= {"font.size": 11, "axes.titlesize": 11, "svg.hashsalt": "buke", "figure.facecolor": "white"}
     PICTURES.mkdir(exist_ok=True)
     kinds = {
-        "step": (step, 2.0), "large": (large, 2.6), "memory": (memory, 3.8),
+        "step": (step, 2.9), "answers": (answers, 2.2), "large": (large, 2.6), "memory": (memory, 3.8),
         "length": (lambda figure, made: lines(figure, made, 3, "tokens of a record"), 2.9),
     }  # fmt: skip
     for name, (kind, height) in kinds.items():

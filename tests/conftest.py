@@ -11,8 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from buke.machine import free_memory
+
+ONE = int(2.5e9)  # bytes of memory that a process of tests may need
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: a process for each core already
+
 settings.register_profile("buke", deadline=None)  # a busy machine is not a fault of the code
 settings.load_profile("buke")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as there are cores, where memory allows."""
+    return max(1, min(os.cpu_count() or 1, free_memory() // ONE))
 
 
 class NetworkUsed(AssertionError):

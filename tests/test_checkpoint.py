@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from buke import checkpoint
-from buke.checkpoint import BEST, OPTIMIZER, STATE, WEIGHTS, Progress
+from buke.checkpoint import BEST, OPTIMIZER, STATE, WEIGHTS, Progress, Restored
 from buke.model import safetensors_of
 from buke.words import Refusal
 from faults import Faulty, failing, on
@@ -37,6 +37,11 @@ def step(parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW) -> N
     optimizer.step()
 
 
+def step_of(found: Restored) -> int:
+    assert found.progress is not None
+    return found.progress.step
+
+
 def saved(run: Path, steps: int, keep: int = 2) -> tuple[dict[str, nn.Parameter], torch.optim.AdamW]:
     parameters, optimizer = made()
     run.mkdir(exist_ok=True)
@@ -50,7 +55,7 @@ def test_going_on_from_a_checkpoint_is_going_on(tmp_path: Path) -> None:
     parameters, optimizer = made()
     for _ in range(3):
         step(parameters, optimizer)
-    progress = Progress(3, 1.25, 2, 2, 1, 0, 0.5)
+    progress = Progress(3, 1.25, 2, 2, 1, skipped_in_a_row=2, seconds=0.5)
     best = {"a": torch.arange(4.0)}
     folder = checkpoint.save(tmp_path, progress, parameters, optimizer, best, 2)
     assert (folder.parent.name, folder.name) == ("checkpoints", "000003")
@@ -61,6 +66,8 @@ def test_going_on_from_a_checkpoint_is_going_on(tmp_path: Path) -> None:
     step(again, other)  # state of its own, to be replaced
     found = checkpoint.restore(tmp_path, again, other)
     assert found.progress == progress
+    assert checkpoint.best_of(tmp_path, 2).keys() == {"a"}
+    assert checkpoint.best_of(tmp_path, 3) == {}  # its best is another
     assert torch.equal(found.best["a"], best["a"])
     for _ in range(4):
         step(again, other)
@@ -82,7 +89,7 @@ def test_the_newest_few_are_kept(tmp_path: Path) -> None:
     saved(tmp_path, 5, keep=2)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["000004", "000005"]
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 5
+    assert step_of(checkpoint.restore(tmp_path, parameters, optimizer)) == 5
 
 
 def test_saving_the_same_step_again_replaces_it(tmp_path: Path) -> None:
@@ -117,22 +124,18 @@ def test_a_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path) -> Non
     saved(tmp_path, 3)
     DAMAGES[damage](tmp_path / "checkpoints" / "000003")
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 2
+    assert step_of(checkpoint.restore(tmp_path, parameters, optimizer)) == 2
 
 
-def test_without_a_whole_checkpoint_restoring_is_refused_and_touches_nothing(tmp_path: Path) -> None:
+def test_without_a_whole_checkpoint_restoring_touches_nothing_and_names_the_damaged(tmp_path: Path) -> None:
     parameters, optimizer = made()
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    assert not checkpoint.any_in(tmp_path)
-    with pytest.raises(Refusal, match="no whole checkpoint"):
-        checkpoint.restore(tmp_path, parameters, optimizer)
+    assert checkpoint.restore(tmp_path, parameters, optimizer) == Restored(None, {})
     saved(tmp_path, 2)
-    assert checkpoint.any_in(tmp_path)
-    for folder in (tmp_path / "checkpoints").iterdir():
+    folders = sorted((tmp_path / "checkpoints").iterdir(), reverse=True)
+    for folder in folders:
         flip(folder / OPTIMIZER)
-    with pytest.raises(Refusal, match="no whole checkpoint") as caught:
-        checkpoint.restore(tmp_path, parameters, optimizer)
-    assert caught.value.hint
+    assert checkpoint.restore(tmp_path, parameters, optimizer) == Restored(None, {}, tuple(folders))
     assert all(torch.equal(parameters[name], before[name]) for name in before)
     assert not optimizer.state
 
@@ -150,10 +153,10 @@ def test_a_checkpoint_left_half_written_does_not_count(tmp_path: Path) -> None:
     part.mkdir()
     (part / STATE).write_text("{}")
     parameters, optimizer = made()
-    assert checkpoint.restore(tmp_path, parameters, optimizer).progress.step == 1
+    assert step_of(checkpoint.restore(tmp_path, parameters, optimizer)) == 1
     step(parameters, optimizer)
     checkpoint.save(tmp_path, Progress(2), parameters, optimizer, {}, 2)  # the remains are in nobody's way
-    assert checkpoint.restore(tmp_path, *made()).progress.step == 2
+    assert step_of(checkpoint.restore(tmp_path, *made())) == 2
 
 
 def test_our_safetensors_are_those_of_the_library(tmp_path: Path) -> None:
@@ -204,7 +207,7 @@ def test_damage_at_any_place_is_recognised_and_the_checkpoint_before_is_used(thr
     path.write_bytes(hurt)
     try:
         found = checkpoint.restore(three, *made())
-        assert (found.progress.step, found.damaged) == (2, (path.parent,))
+        assert (step_of(found), found.damaged) == (2, (path.parent,))
         assert checkpoint.newest(three) == 2
     finally:
         path.write_bytes(whole)
@@ -234,9 +237,9 @@ def test_a_fault_at_any_write_leaves_a_whole_checkpoint_and_the_next_save_works(
             checkpoint.save(run, Progress(3), parameters, optimizer, {"a": torch.ones(2)}, 2)
         found = checkpoint.restore(run, *made())
         assert found.damaged == ()
-        assert found.progress.step in (2, 3)
+        assert step_of(found) in (2, 3)
         names = {path.name for path in (run / "checkpoints").iterdir()}
-        assert {f"{found.progress.step:06d}"} <= names
+        assert {f"{step_of(found):06d}"} <= names
         assert not [name for name in names if name.startswith(".")]  # nothing half written stays
         checkpoint.save(run, Progress(4), parameters, optimizer, {}, 2)
         assert checkpoint.newest(run) == 4
@@ -247,7 +250,7 @@ def test_a_process_killed_while_a_checkpoint_is_replaced_leaves_the_old_one(tmp_
     saved(tmp_path, 2)
     place = tmp_path / "checkpoints"
     (place / "000002").rename(place / "000002.old")  # as between the two renamings
-    assert checkpoint.restore(tmp_path, *made()).progress.step == 2
+    assert step_of(checkpoint.restore(tmp_path, *made())) == 2
     parameters, optimizer = made()
     checkpoint.restore(tmp_path, parameters, optimizer)
     checkpoint.save(tmp_path, Progress(2), parameters, optimizer, {}, 2)

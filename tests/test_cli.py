@@ -397,3 +397,44 @@ def test_where_there_is_no_chinese_english_is_spoken(tmp_path: Path) -> None:
     assert (done.returncode, found["language"]) == (0, "en")
     assert found["samples"][0]["question"] == "头痛？"
     assert done.stderr.startswith("ascii, the encoding of this output, has no Chinese")
+
+
+USAGE = [  # a command line, what it is told, and what it is told in Chinese
+    (
+        ["train", "--rnak", "3"],
+        "there is no option --rnak; did you mean --rank?",
+        "没有 --rnak 这个选项；是不是 --rank？",
+    ),
+    (["train", "-x"], "there is no option -x\n", "没有 -x 这个选项\n"),
+    (["trian"], "there is no command trian; did you mean train?", "没有 trian 这个命令；是不是 train？"),
+    (["qqqqq"], "there is no command qqqqq\n", "没有 qqqqq 这个命令\n"),
+    (["compare"], "run is missing", "缺少 run"),
+    (["compare", "a", "b"], "more than the command takes: b", "多余的参数：b"),
+    (["train", "--rank"], "--rank needs a value", "--rank 需要一个值"),
+    (["runs", "--json=3"], "--json takes no value", "--json 不接受值"),
+    (["demo", "--lessons", "3"], "--lessons takes a whole number from 16 to 1500", "--lessons 须为 16 到 1500 的整数"),
+    (["demo", "--seed", "x"], "--seed takes a whole number of at least 0", "--seed 须为不小于 0 的整数"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "english", "chinese"), USAGE)
+def test_a_command_line_is_corrected_in_the_language_in_force(
+    arguments: list[str], english: str, chinese: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for lang, said in (("en", english), ("zh", chinese)):
+        assert run([*arguments, "--lang", lang]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        named = "" if "command" in english and "more" not in english else f"{arguments[0]} "
+        assert err.splitlines()[1].endswith(f"buke {named}--help")
+
+
+def test_a_page_of_help_has_no_english_where_chinese_is_spoken(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["-h"], ["compare", "-h"]):
+        run([*arguments, "--lang", "zh"])
+        page = "".join(capsys.readouterr())
+        found = [word for word in ("Usage", "Options:", "Arguments", "Commands", "Show this", "required", "default:")
+                 if word in page]  # fmt: skip
+        assert found == []
+        assert "用法：" in page
+        assert "显示本页。" in page

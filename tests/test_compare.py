@@ -208,6 +208,15 @@ def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert answers_in(tmp_path / "none.jsonl") == []
 
 
+def test_answers_that_were_drawn_otherwise_are_not_those_of_the_run(tmp_path: Path) -> None:
+    settings, _ = make({})
+    side = [judged(Verdict.RIGHT)]
+    compare.write(tmp_path, side, side, grader_of(settings, RECORDS), settings)
+    assert compare.known(tmp_path, runfolder.ANSWERS_AFTER, settings) == side
+    other, _ = make({"thought_budget": 7})
+    assert compare.known(tmp_path, runfolder.ANSWERS_AFTER, other) == []
+
+
 # --- what cannot be compared
 
 

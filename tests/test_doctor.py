@@ -191,6 +191,8 @@ def test_exit_code_json_and_both_languages(
     monkeypatch.setattr(doctor, "_torch_build", lambda: None)
     assert run(["doctor"]) == 1
     assert "bad   PyTorch: not installed: torch  ->  " in capsys.readouterr().out
+    assert run(["doctor", "--json"]) == 1
+    assert [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]] == names  # whatever is found
     assert list(tmp_path.iterdir()) == []
 
 

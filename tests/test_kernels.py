@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -269,6 +270,28 @@ def test_decoder_layer(parts: dict[str, Any], keep: str) -> None:
     layer, place, x = drawn_layer(**parts), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
     wanted = results(decoder_layer_plain, layer, place, x)
     assert_near(results(decoder_layer, layer, place, x), wanted, {"half": 3e-2, "byte": 6e-2}.get(keep, 2e-5))
+
+
+@pytest.mark.parametrize("keep", ["all", "half", "input"])
+def test_decoder_layer_in_16_bits(keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "PART", 40)  # a row at a time, as many parts as a wide model has
+    layer, place, x = drawn_layer(dtype=torch.bfloat16), place_of((0, 400), keep), drawn(400, 24).requires_grad_()
+    wanted = results(decoder_layer_plain, layer, place, x)
+    half = replace(place, cos_TE=place.cos_TE.bfloat16(), sin_TE=place.sin_TE.bfloat16())
+    norms = {name: getattr(layer, name).bfloat16() for name in ("norm1_D", "norm2_D")}
+    got = results(decoder_layer, replace(layer, **norms), half, x.detach().bfloat16().requires_grad_())
+    far = [float((one.float() - two).norm() / two.norm()) for one, two in zip(got, wanted, strict=True)]
+    assert max(far) < 0.05
+    assert far[-2] < 0.018  # by A of down, a sum over parts: 0.022 where it is rounded after each
+
+
+@pytest.mark.parametrize("keep", ["half", "byte", "input"])
+def test_a_waiting_layer_holds_nothing_that_layers_share(keep: str) -> None:
+    layer, place, x = drawn_layer(), place_of(STARTS, keep), drawn(61, 24).requires_grad_()
+    node: Any = decoder_layer(x, layer, 0, place).grad_fn
+    shared = {one.data_ptr() for (owner, *_), one in place.arena.held.items() if owner is None}
+    assert shared
+    assert shared.isdisjoint(one.data_ptr() for one in node.work.kept.values())
 
 
 @pytest.mark.parametrize("starts", [(0, 1), (0, 1, 2, 3), (0, 300), (0, 129, 130, 387)])

@@ -125,11 +125,16 @@ def same(got: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float = 1
 
 
 @each_kind
-@pytest.mark.parametrize("bias", ["none", "all"])
+@pytest.mark.parametrize("given_", [{}, {"bias": "all"}, {"bias": "all", "targets": "down_proj"}], ids=str)
 def test_a_packed_row_is_peft_one_record_at_a_time(
-    folders: dict[str, Path], awake: Callable[..., Model], examples: list[Example], tmp_path: Path, kind: str, bias: str
+    folders: dict[str, Path],
+    awake: Callable[..., Model],
+    examples: list[Example],
+    tmp_path: Path,
+    kind: str,
+    given_: dict[str, Any],
 ) -> None:
-    model = awake(kind, bias=bias)
+    model = awake(kind, **given_)
     row = Row(tuple(examples))
     loss, count = model.loss_sum(row)
     loss.backward()
@@ -137,7 +142,7 @@ def test_a_packed_row_is_peft_one_record_at_a_time(
 
     model.save_adapter(tmp_path, {})
     plain = PeftModel.from_pretrained(fresh(folders[kind]), str(tmp_path), is_trainable=True).eval()
-    if bias == "all":
+    if given_:
         for name, parameter in plain.base_model.model.named_parameters():
             parameter.requires_grad_("lora_" in name or name.endswith("bias"))
     wanted = sum((labelled(plain, e) for e in examples), torch.zeros(()))

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from buke import checkpoint, cli, runfolder, words
+from buke import checkpoint, cli, compare, runfolder, words
 from buke.cli import road
 from buke.config import MAY_CHANGE, Settings, make, read_toml
 from buke.model import Model
@@ -61,6 +62,16 @@ def data(tmp_path: Path) -> Path:
     return write_lessons(tmp_path / "lessons.jsonl", 40)
 
 
+@pytest.fixture(scope="module")
+def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The adapter of a run that nothing broke."""
+    folder = tmp_path_factory.mktemp("whole")
+    values = SETTINGS | {"data": [str(write_lessons(folder / "lessons.jsonl", 40))], "model": str(base)}
+    job = jobs.prepare(*make(values, {}), folder / "runs", lambda line: None)
+    list(job.events())
+    return adapter_of(job)
+
+
 @pytest.fixture
 def begin(base: Path, data: Path, tmp_path: Path) -> Callable[..., Job]:
     def prepared(name: str | None = "run", said: list[str] | None = None, how: Any = None, **given: Any) -> Job:
@@ -99,16 +110,24 @@ def test_ten_kills_lose_no_more_than_one_interval(tmp_path: Path) -> None:
     bench = importlib.util.module_from_spec(spec)
     sys.modules["kills"] = bench
     spec.loader.exec_module(bench)
-    found = bench.kill_runs(10, 1, tmp_path)
+    found = bench.kill_runs(10, 1, tmp_path, ("plain",))
     assert found.kills >= 10
     assert 0 < found.equal == found.runs
     assert found.most_lost <= found.interval
 
 
-def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Callable[..., Job]) -> None:
-    whole = begin("whole")
-    list(whole.events())
-    whole.finish()
+def test_an_event_that_a_crash_cut_off_spoils_none_after_it(begin: Callable[..., Job]) -> None:
+    broken = begin()
+    until(broken, 7)
+    (broken.run / runfolder.EVENTS).write_text('{"event": "Slow"}\n{"event": "Sl', encoding="utf-8")
+    broken.release()
+    again = jobs.resume(broken.run, lambda line: None)
+    list(again.events())
+    lines = (broken.run / runfolder.EVENTS).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in lines[:2]] == ["Slow", "Resumed"]
+
+
+def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Callable[..., Job], whole: bytes) -> None:
     broken = begin(None)
     until(broken, 8)
     said: list[str] = []
@@ -117,7 +136,7 @@ def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Cal
     assert any("going on with it" in line for line in said)
     events = list(again.events())
     assert events[0] == Resumed(6)
-    assert adapter_of(again) == adapter_of(whole)
+    assert adapter_of(again) == whole
     assert again.settings.log_every == 5
     assert "log_every = 5  # --log-every, when the run was taken up" in (again.run / runfolder.RUN_TOML).read_text()
     again.finish()
@@ -174,9 +193,9 @@ def added(data: Path, count: int) -> None:
         file.writelines(json.dumps(lesson) + "\n" for lesson in lessons(40 + count)[40:])
 
 
-def test_records_that_were_added_leave_the_choice_to_the_user(begin: Callable[..., Job], data: Path) -> None:
-    whole = begin("whole")
-    list(whole.events())
+def test_records_that_were_added_leave_the_choice_to_the_user(
+    begin: Callable[..., Job], data: Path, whole: bytes
+) -> None:
     broken = begin("broken")
     until(broken, 8)
     added(data, 30)
@@ -191,7 +210,7 @@ def test_records_that_were_added_leave_the_choice_to_the_user(begin: Callable[..
     until(again, 10)
     third = jobs.resume(broken.run, lambda line: None)  # the choice holds, as long as the files stay
     list(third.events())
-    assert adapter_of(third) == adapter_of(whole)
+    assert adapter_of(third) == whole
     assert begin("new", how={"anew": True}).run != third.run
 
 
@@ -462,9 +481,7 @@ def test_hours_are_counted_by_a_clock_that_nobody_sets() -> None:
     assert not Deadline(None, None).passed()
 
 
-def test_a_scoring_that_is_left_is_done_again(begin: Callable[..., Job]) -> None:
-    whole = begin("whole")
-    list(whole.events())
+def test_a_scoring_that_is_left_is_done_again(begin: Callable[..., Job], whole: bytes) -> None:
     job = begin("left")
     asked = [False]
     job.loop.leaving = lambda: asked[0]
@@ -479,7 +496,7 @@ def test_a_scoring_that_is_left_is_done_again(begin: Callable[..., Job]) -> None
     events = list(again.events())
     assert isinstance(events[1], HeldOut)
     assert events[1].step == 4
-    assert adapter_of(again) == adapter_of(whole)
+    assert adapter_of(again) == whole
 
 
 # --- what is not finite
@@ -575,7 +592,142 @@ def test_a_slow_step_is_an_event_and_a_line(begin: Callable[..., Job], monkeypat
     assert [(line["event"], line["step"]) for line in written] == [("Slow", 9)]
 
 
-# --- damage is said aloud
+# --- damage is said aloud, and costs no more than it hit
+
+
+def hurt(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_begins_again_in_its_folder(
+    begin: Callable[..., Job], whole: bytes
+) -> None:
+    broken = begin()
+    until(broken, 8)
+    folders = sorted((broken.run / runfolder.CHECKPOINTS).iterdir(), reverse=True)
+    for folder in folders:
+        hurt(folder / checkpoint.OPTIMIZER)
+    again = begin()
+    events = list(again.events())
+    assert events[0] == Resumed(0, tuple(folders))
+    said = road.news(events[0])
+    assert all(f"{folder}: this checkpoint is damaged" in said for folder in folders)
+    assert "begins again at step 0" in said
+    assert adapter_of(again) == whole
+    for name, steps in ((runfolder.STEPS, range(1, 13)), (runfolder.EVAL, range(0, 13, 4))):
+        assert [line["step"] for line in runfolder.read_lines(again.run / name)] == list(steps)
+
+
+def test_damaged_lines_of_the_log_are_taken_out_and_said_and_so_is_another_machine(
+    begin: Callable[..., Job], whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = begin()
+    until(broken, 8)
+    steps, scorings = (broken.run / name for name in (runfolder.STEPS, runfolder.EVAL))
+    lines = steps.read_bytes().splitlines(keepends=True)
+    steps.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"', b"\xff"), *lines[3:5], b"{}\n", *lines[6:]]))
+    scorings.write_bytes(b"\0\0\n" + scorings.read_bytes())
+    monkeypatch.setattr("buke.train.manifest.code", lambda: "other")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    said: list[str] = []
+    again = begin(said=said)
+    (line,) = [line for line in said if line.startswith("Not as when the run began")]
+    assert "threads 1 → 7, code " in line
+    events = list(again.events())
+    assert events[0] == Resumed(6, lines=(f"{steps}:3", str(steps), f"{scorings}:1"))
+    assert f"{steps}:3: this line is damaged" in road.news(events[0])
+    assert [line["step"] for line in runfolder.read_lines(steps)] == [1, 2, 4, 5, *range(7, 13)]
+    assert adapter_of(again) == whole
+
+
+@pytest.mark.parametrize("first", [False, True])  # the best is that after the last checkpoint, or the first
+def test_a_lost_adapter_is_made_again_from_a_checkpoint(
+    first: bool, begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = count(1)
+    if first:
+        monkeypatch.setattr(
+            loops, "held_out_losses", lambda _, held_out, *__: [(float(next(scored)), 1)] * len(held_out)
+        )
+    job = begin(dropout=0.0)
+    list(job.events())
+    assert job.loop.progress.best_step == (0 if first else 12)
+    assert job.model.arena.bytes == 0  # nothing of training is left when the questions are asked
+    assert job.model.fast is not None
+    assert job.model.fast.arena.bytes == 0
+    assert not job.loop.optimizer.state
+    job.finish()
+    was, said = adapter_of(job), list[str]()
+    hurt(job.run / WEIGHTS)
+    (job.run / runfolder.ANSWERS_AFTER).touch()
+    again = begin(said=said, dropout=0.0)
+    assert any("the adapter of this trained run is damaged or missing" in line for line in said)
+    taken = [event.step for event in again.events() if isinstance(event, Step)]
+    assert taken == ([] if first else [10, 11, 12])
+    assert adapter_of(again) == was
+    assert (job.run / runfolder.ANSWERS_AFTER).exists()
+    again.notes["files"][WEIGHTS] = "another"
+    again._write_adapter(again.model.adapter_state())
+    assert not (job.run / runfolder.ANSWERS_AFTER).exists()  # they were another adapter's
+    again.finish()
+    assert [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)] == list(range(1, 13))
+    with pytest.raises(Refusal, match="this run is finished"):
+        jobs.resume(job.run, said.append)
+    (job.run / WEIGHTS).unlink()
+    for folder in (job.run / runfolder.CHECKPOINTS).iterdir():
+        hurt(folder / checkpoint.OPTIMIZER)
+    with pytest.raises(Refusal, match="no checkpoint is whole") as caught:
+        jobs.resume(job.run, said.append)
+    assert "--again" in caught.value.hint
+
+
+def test_steps_skipped_in_a_row_are_counted_across_two_sessions(begin: Callable[..., Job]) -> None:
+    job = begin(save_every=1)
+    for event in job.events():
+        if isinstance(event, HeldOut) and event.step == 4:
+            next(iter(job.model.trained().values())).data[0, 0] = torch.nan
+        if isinstance(event, Saved) and event.step == 6:
+            break
+    again = jobs.resume(job.run, lambda line: None)
+    assert [type(event) for event in again.events()] == [Resumed, Step, Stopped]
+
+
+def test_answers_of_a_side_that_was_broken_off_are_kept(
+    begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    how = {"questions": 6, "held_out": 0.2, "generation_batch": 2, "thought_budget": 8, "answer_budget": 8, "epochs": 1}
+    asked: list[str] = []
+    plain = compare.batches
+
+    def noted(model: Model, spoken: Any, records: Any, *given: Any) -> Any:
+        for group in plain(model, spoken, records, *given):
+            asked.extend(answer.id for answer in group)
+            yield group
+
+    monkeypatch.setattr(compare, "batches", noted)
+    said: list[str] = []
+    monkeypatch.setattr(road.View, "say", lambda view, text: said.append(text))
+    road.walk(begin("whole", how={"anew": True}, **how), road.View())
+    once = sorted(asked)
+    assert len(once) == 12
+    asked.clear()
+    run = begin("broken", how={"anew": True}, **how).run
+    for file in (runfolder.ANSWERS_BEFORE, runfolder.ANSWERS_AFTER):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Deadline, "passed", lambda _, path=run / file: bool(runfolder.read_lines(path)))
+            with pytest.raises(SystemExit) as left:
+                road.walk(jobs.resume(run, said.append), road.View())
+        assert left.value.code == 0
+        assert said[-1].startswith("The time is up: stopped after step ")
+        assert len(runfolder.read_lines(run / file)) == 2
+        with open(run / file, "a") as lines:
+            lines.write('{"answer": {}}\n{"answer')  # damaged, and torn
+    road.walk(jobs.resume(run, said.append), road.View())
+    assert sorted(asked) == once  # each question once a side
+    for name in (runfolder.ANSWERS_BEFORE, runfolder.ANSWERS_AFTER):
+        sides = [compare.answers_in(tmp_path / "runs" / each / name) for each in ("whole", "broken")]
+        texts = [[(j.answer.id, j.answer.thought, j.answer.text) for j in side] for side in sides]
+        assert texts[0] == texts[1]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

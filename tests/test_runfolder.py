@@ -122,6 +122,20 @@ def test_a_line_written_half_is_taken_back_and_waits_for_the_next(tmp_path: Path
     assert [line["step"] for line in runfolder.read_lines(tmp_path / "steps.jsonl")] == [1, 2, 3]
 
 
+def test_a_line_torn_by_a_crash_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for torn, left in (
+        (b'{"a": 1}\n{"a": 2', [1]),
+        (b'{"a": 1}\n\0\0', [1]),
+        (b'{"a"', []),
+        (b"", []),
+        (b'{"a": 1}\n', [1]),
+    ):
+        path.write_bytes(torn)
+        runfolder.append_line(path, {"a": 9})
+        assert [line["a"] for line in runfolder.read_lines(path)] == [*left, 9]
+
+
 def test_a_number_that_is_none_is_never_written_as_one(tmp_path: Path) -> None:
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="JSON"):
@@ -160,9 +174,12 @@ def test_a_damaged_line_is_refused_by_its_number(tmp_path: Path) -> None:
     path.write_bytes(b'{"step": 1}\n\n{"step"\n{"step": 3}\n')
     with pytest.raises(Refusal, match=r"steps\.jsonl:3: the file is damaged"):
         runfolder.read_lines(path)
-    path.write_bytes(b'{"step": "\xff"}\n')
-    with pytest.raises(Refusal, match=r"steps\.jsonl: the file is damaged"):
+    path.write_bytes(b'{"step": "\xff"}\n{"step": 2}\n')
+    with pytest.raises(Refusal, match=r"steps\.jsonl:1: the file is damaged"):
         runfolder.read_lines(path)
+    damaged: list[str] = []
+    assert runfolder.read_lines(path, damaged) == [{"step": 2}]
+    assert damaged == [f"{path}:1"]
 
 
 def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:

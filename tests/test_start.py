@@ -362,15 +362,21 @@ def test_the_line_in_a_terminal_is_rewritten_and_fits(monkeypatch: pytest.Monkey
     assert writes[3].strip() == ""
 
 
+MANY = ["-m", "pytest", "-n", "auto", "--dist", "worksteal"]  # a process for each core
+
+
 @pytest.mark.parametrize(
     ("arguments", "tail"),
     [
-        (["test", "-q", "-x"], ["-m", "pytest", "-q", "-x"]),
+        (["test", "-q", "-x"], [*MANY, "-q", "-x"]),
+        (["test", "-m", "not slow"], [*MANY, "-m", "not slow"]),
+        (["test", "tests/test_words.py", "-q"], ["-m", "pytest", "tests/test_words.py", "-q"]),
+        (["test", "-n0"], ["-m", "pytest", "-n0"]),
         (["demo"], ["-m", "buke", "demo"]),
         (["train", "my data.jsonl"], ["-m", "buke", "train", "my data.jsonl"]),
         ([], ["-m", "buke", "--help"]),
-        (["--lang", "zh", "test", "-q"], ["-m", "pytest", "-q"]),
-        (["--lang=zh", "--runs", "r", "test"], ["-m", "pytest"]),
+        (["--lang", "zh", "test", "-q"], [*MANY, "-q"]),
+        (["--lang=zh", "--runs", "r", "test"], MANY),
         (["--runs", "test", "demo"], ["-m", "buke", "--runs", "test", "demo"]),
         (["--lang"], ["-m", "buke", "--lang"]),
     ],

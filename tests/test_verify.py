@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from buke.cli import run
 from buke.train import manifest
 from tiny import tiny_folder, write_lessons
 
-ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "adapter_model.safetensors"
 SMALL = ["--epochs", "2", "--questions", "0", "--rank", "4", "--learning-rate", "0.01", "--lang", "en"]
 Capture = pytest.CaptureFixture[str]
@@ -82,14 +78,6 @@ def test_nothing_has_changed_and_every_part_has_its_line(place: Path, capsys: Ca
     assert "一切如旧。" in capsys.readouterr().out
 
 
-def test_a_run_is_verified_without_torch(place: Path) -> None:
-    code = "import sys; from buke.cli import run; code = run(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
-    line = [sys.executable, "-c", code, "verify", "a", "--runs", str(place / "runs")]
-    settings = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
-    ran = subprocess.run(line, env=settings, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
 def test_each_file_of_the_run_that_changed_or_went_is_named(place: Path, capsys: Capture) -> None:
     a = place / "runs" / "a"
     with open(a / "adapter" / WEIGHTS, "r+b") as file:
@@ -108,6 +96,34 @@ def test_each_file_of_the_run_that_changed_or_went_is_named(place: Path, capsys:
     }  # fmt: skip
     assert "rank 4 → 8" in odd["settings"]["what"]
     assert "optimizer.safetensors" in next(part["what"] for name, part in odd.items() if checkpoint.name in name)
+
+
+def test_a_checkpoint_is_held_against_its_state_and_the_state_against_its_seal(place: Path, capsys: Capture) -> None:
+    first, second = sorted((place / "runs" / "a" / "checkpoints").iterdir())
+    rewrite(first / "state.json", lambda state: state["progress"].update(step=1))
+    (second / "state.json").unlink()
+    code, odd = verified(place, capsys)
+    assert code == 1
+    assert {name.split("/")[-1]: (part["state"], part["what"]) for name, part in odd.items()} == {
+        first.name: ("changed", str(first / "state.json")), second.name: ("missing", str(second / "state.json")),
+    }  # fmt: skip
+    (first / "state.json").write_text("[]")
+    assert {part["state"] for part in verified(place, capsys)[1].values()} == {"changed", "missing"}
+
+
+def test_lines_without_a_hash_are_whole_or_named(place: Path, capsys: Capture) -> None:
+    """Of a run that is not finished, or that was when events had no hash."""
+    a = place / "runs" / "a"
+    rewrite(a / "manifest.json", lambda notes: notes.pop("files"))
+    (a / "events.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st', encoding="utf-8")
+    with open(a / "steps.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 9{"step": 10}\n')
+    odd = verified(place, capsys)[1]
+    states = {name.split("/")[-1]: part["state"] for name, part in odd.items()}
+    assert states == {"file of the run": "missing", "events.jsonl": "changed", "steps.jsonl": "changed"}
+    told = {name.split("/")[-1]: part["what"] for name, part in odd.items()}
+    assert told["events.jsonl"] == "line 3 is cut off"
+    assert "steps.jsonl:" in told["steps.jsonl"]
 
 
 def test_what_the_run_was_made_of(first: Path, place: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,14 +146,17 @@ def test_what_the_run_was_made_of(first: Path, place: Path, capsys: Capture, mon
     monkeypatch.setattr(manifest, "code", lambda: "0" * 64)
     monkeypatch.setattr(manifest, "packages", lambda: {"torch": "0.1"})
     monkeypatch.setattr(manifest, "machine", lambda device: {"cores": 1, "device": device})
+    monkeypatch.setattr("torch.get_num_threads", lambda: 31)
     code, odd = verified(place, capsys)
     assert code == 1
     assert {name: part["state"] for name, part in odd.items()} == {
         f"the data {place / 'old.jsonl'}": "changed", "base weights": "changed", "tokenizer": "changed",
         "the prompt": "changed", "code of buke": "changed", "libraries": "changed", "machine": "changed",
+        "threads": "changed",
     }  # fmt: skip
     assert "model.safetensors" in odd["base weights"]["what"]
     assert "→ 0.1" in odd["libraries"]["what"]
+    assert odd["threads"]["what"] == "1 → 31"
     shutil.rmtree(place / "base")
     (place / "old.jsonl").unlink()
     odd = verified(place, capsys)[1]
@@ -187,6 +206,38 @@ def test_a_run_repeated_gives_the_same_bytes(place: Path, capsys: Capture) -> No
     assert a.read_bytes() == b.read_bytes()
     notes = [runfolder.read_json(place / "runs" / name / "manifest.json") for name in "ab"]
     assert notes[0]["settings"] | {"name": "b"} == notes[1]["settings"]
+    assert {"cpu", "fp32", "number"} == {notes[0]["settings"][name] for name in ("device", "precision", "grader")}
+    assert "auto" not in notes[0]["settings"].values()
+    assert 'device = "auto"' in (place / "runs" / "a" / "run.toml").read_text(encoding="utf-8")  # as it was asked for
+
+
+@pytest.mark.parametrize("by", ["--again", "--resume"])
+def test_a_repetition_that_was_broken_off_is_gone_on_with_and_compared(by: str, place: Path, capsys: Capture) -> None:
+    """Where the first run's adapter has another byte by then, the answer is no, as it is without a break."""
+    from buke.train import job as jobs
+
+    a, runs = place / "runs" / "a", place / "runs"
+    broken = jobs.again(a, "b", runs, lambda line: None)
+    for _, _ in zip(range(4), broken.events(), strict=False):
+        pass
+    broken.save()
+    broken.release()
+    with open(a / "adapter" / WEIGHTS, "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    words_ = ["--again", "a"] if by == "--again" else ["--resume", "b"]
+    capsys.readouterr()
+    assert run(["train", *words_, "--json", "--runs", str(runs)]) == 1
+    told, err = capsys.readouterr()
+    assert json.loads(told)["again"]["same"] is False
+    assert "Going on after step" in err
+    assert sorted(path.name for path in runs.iterdir()) == ["a", "b"]
+
+
+def test_a_run_is_not_repeated_on_another_device(place: Path, capsys: Capture) -> None:
+    rewrite(place / "runs" / "a" / "manifest.json", lambda notes: notes["settings"].update(device="mps"))
+    assert run(["train", "--again", "a", "--runs", str(place / "runs")]) == 2
+    assert "--config" in capsys.readouterr().err
 
 
 def test_where_a_repeated_run_parts_from_the_first(place: Path, capsys: Capture) -> None:
@@ -267,8 +318,12 @@ def test_a_run_goes_on_from_another_and_shows_what_it_forgets(first: Path, place
     assert "the earlier run" in page
     assert 'class="earlier"' in page
     assert verified(place, capsys, "b") == (0, {})
+    held_out = runs / "a" / "held-out.jsonl"
+    held_out.write_text(held_out.read_text() + "\n")
+    found = {name: part["state"] for name, part in verified(place, capsys, "b")[1].items()}
+    assert found == {f"the earlier run's held-out part {held_out}": "changed"}
     shutil.rmtree(runs / "a")
-    assert next(iter(verified(place, capsys, "b")[1].values()))["state"] == "missing"
+    assert [part["state"] for part in verified(place, capsys, "b")[1].values()] == ["missing", "missing"]
 
 
 def test_only_the_earlier_held_out_part_is_scored_where_nothing_else_is_held_out(first: Path, place: Path) -> None:

@@ -7,10 +7,9 @@ files and one of itself, so a folder is whole or known not to be.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,18 @@ from torch import Tensor, nn
 
 from buke import runfolder
 from buke.model import safetensors_of
-from buke.runfolder import ASIDE, CHECKPOINTS, EVAL, STEPS, new_folder, plain, sha256_of, write_json, write_pieces
+from buke.runfolder import (
+    ASIDE,
+    CHECKPOINTS,
+    EVAL,
+    STEPS,
+    new_folder,
+    plain,
+    seal_of,
+    sha256_of,
+    write_json,
+    write_pieces,
+)
 from buke.words import Refusal, t
 
 STATE = "state.json"
@@ -46,11 +56,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """What ``restore`` gives back besides what it puts in place."""
+    """What ``restore`` gives back besides what it puts in place. progress: None where no checkpoint was whole."""
 
-    progress: Progress
+    progress: Progress | None
     best: dict[str, Tensor]
-    damaged: tuple[Path, ...] = field(default=())  # newer checkpoints that were not whole
+    damaged: tuple[Path, ...] = ()  # newer checkpoints that were not whole
 
 
 def save(
@@ -77,7 +87,7 @@ def save(
         }
         randoms = {name: base64.b64encode(bytes(value.numpy())).decode() for name, value in _random_states().items()}
         state = plain({"progress": progress, "random": randoms, "sha256": hashes})
-        write_json(part / STATE, {**state, SEAL: _seal(state)})
+        write_json(part / STATE, {**state, SEAL: seal_of(state)})
     _prune(run, progress.step, keep)
     return folder
 
@@ -91,7 +101,7 @@ def size(parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, 
 def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Restored:
     """Put the newest whole checkpoint back into parameters, optimizer and random states; return the rest of it.
 
-    Raises Refusal where there is none, or where it does not fit the parameters.
+    Where there is none, nothing is touched. Raises Refusal where it does not fit the parameters.
     """
     damaged: list[Path] = []
     for folder in reversed(_steps(run)):
@@ -99,7 +109,7 @@ def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opt
             break
         damaged.append(folder)
     else:
-        raise Refusal(t("checkpoint.none", run=run), t("checkpoint.none_hint"), tuple(map(str, damaged)))
+        return Restored(None, {}, tuple(damaged))
     weights = load_file(folder / WEIGHTS)
     if {n: v.shape for n, v in weights.items()} != {n: p.shape for n, p in parameters.items()}:
         raise Refusal(t("checkpoint.misfit", folder=folder), t("checkpoint.misfit_hint"))
@@ -109,14 +119,20 @@ def restore(run: Path, parameters: dict[str, nn.Parameter], optimizer: torch.opt
     _restore_optimizer(load_file(folder / OPTIMIZER), parameters, optimizer)
     for name, value in state["random"].items():
         _set_random_state(name, torch.frombuffer(bytearray(base64.b64decode(value)), dtype=torch.uint8))
+    return Restored(Progress(**state["progress"]), _best_in(folder, state), tuple(damaged))
+
+
+def best_of(run: Path, step: int) -> dict[str, Tensor]:
+    """The best adapter, if it is the one after ``step`` steps, of a whole checkpoint that holds it; else {}."""
+    for folder in reversed(_steps(run)):
+        if (state := _whole(folder)) and state["progress"]["best_step"] == step:
+            return _best_in(folder, state)
+    return {}
+
+
+def _best_in(folder: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     best = load_file(folder / BEST) if BEST in state["sha256"] else {}
-    best = {name: tensor.clone() for name, tensor in best.items()}  # not a view of a file that will be deleted
-    return Restored(Progress(**state["progress"]), best, tuple(damaged))
-
-
-def any_in(run: Path) -> bool:
-    """Whether a run has written a checkpoint, whole or damaged since."""
-    return bool(_steps(run))
+    return {name: tensor.clone() for name, tensor in best.items()}  # not a view of a file that will be deleted
 
 
 def newest(run: Path) -> int:
@@ -141,16 +157,11 @@ def _whole(folder: Path) -> dict[str, Any] | None:
     """state.json of a checkpoint all of whose files are as they were written; None for a damaged one."""
     try:
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        same = state.pop(SEAL) == _seal(state)
+        same = state.pop(SEAL) == seal_of(state)
         same = same and all(sha256_of(folder / name) == digest for name, digest in state["sha256"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return state if same else None
-
-
-def _seal(state: dict[str, Any]) -> str:
-    """SHA-256 of a value as JSON writes it with its keys in order."""
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _prune(run: Path, step: int, keep: int) -> None:

@@ -250,10 +250,10 @@ class Settings(BaseModel):
     activations: Literal["auto", "full", "half", "byte"] = setting(
         "auto", "training",
         "how activations wait for the backward pass: full, as computed; half, most of them in bfloat16; byte, the "
-        "widest of them in 8 bits. Half and byte take a half and a third of the memory and round gradients by about "
-        "0.3 % and 1 %; auto takes the first that fits into memory",
+        "widest of them in 8 bits. Half takes about a half of the memory, byte a third to a half; they round gradients "
+        "by about 0.3 % and 1 %; auto takes the first that fits into memory",
         "激活在反向传播前如何保存：full 原样；half 大部分用 bfloat16；byte 最宽的几项用 8 位。"
-        "half、byte 内存约为一半、三分之一，梯度误差约 0.3 %、1 %；auto：按内存取第一个放得下的",
+        "half 约为一半内存，byte 约三分之一到一半，梯度误差约 0.3 %、1 %；auto：按内存取第一个放得下的",
     )  # fmt: skip
     recompute: bool | None = setting(
         None, "training",

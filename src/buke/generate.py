@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -159,24 +159,36 @@ def generate(
     batch: int,
     progress: Callable[[int, int], None] = lambda done, tokens: None,
 ) -> list[Answer]:
-    """Answers to the questions of records, in their order. Questions of like length share a batch.
+    """Answers to the questions of records, in their order; else as ``batches``."""
+    groups = batches(model, prompt, records, sampling, batch, progress)
+    answers = {answer.id: answer for group in groups for answer in group}
+    return [answers[record.id] for record in records]
+
+
+def batches(
+    model: Model,
+    prompt: Prompt,
+    records: Sequence[Record],
+    sampling: Sampling,
+    batch: int,
+    progress: Callable[[int, int], None] = lambda done, tokens: None,
+) -> Iterator[list[Answer]]:
+    """Answers to the questions of records, a batch at a time. Questions of like length share one.
 
     progress is called after each token with how many answers are done and how many tokens were written in all.
     """
     ids = {record.id: prompt.prompt_ids(record.question, record.system, record.history) for record in records}
     by_length = sorted(records, key=lambda record: len(ids[record.id]))
-    answers: dict[str, Answer] = {}
     written = 0
-    with model.evaluating():
-        for start in range(0, len(by_length), batch):
-            group = [_course(record, prompt, sampling) for record in by_length[start : start + batch]]
+    for start in range(0, len(by_length), batch):
+        group = [_course(record, prompt, sampling) for record in by_length[start : start + batch]]
 
-            def tell(done: int, tokens: int, before: int = start, base: int = written) -> None:
-                progress(before + done, base + tokens)
+        def tell(done: int, tokens: int, before: int = start, base: int = written) -> None:
+            progress(before + done, base + tokens)
 
+        with model.evaluating():
             written += _answer_batch(model, prompt, group, [ids[c.record.id] for c in group], sampling, tell)
-            answers.update((course.record.id, course.finish(prompt)) for course in group)
-    return [answers[record.id] for record in records]
+        yield [course.finish(prompt) for course in group]
 
 
 def _course(record: Record, prompt: Prompt, sampling: Sampling) -> Course:

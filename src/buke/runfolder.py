@@ -52,7 +52,7 @@ class Disk:
         folder.mkdir()
 
     def open(self, path: Path, mode: str) -> IO[bytes]:
-        """Open a file for writing (``wb``) or for adding to it (``ab``), without a buffer of ours."""
+        """Open a file for writing (``wb``) or for adding to it (``ab``, ``a+b``), without a buffer of ours."""
         return open(path, mode, buffering=0)
 
     def write(self, file: IO[bytes], piece: Piece) -> None:
@@ -180,15 +180,30 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Add one line of JSON and hand it to the system. Where that fails, nothing of it stays in the file."""
+    """Add one line of JSON and hand it to the system. Where that fails, nothing of it stays in the file.
+
+    A last line that a crash has torn is cut off first: what followed it would be damaged too.
+    """
     line = (_json(value) + "\n").encode("utf-8")
-    with disk.open(path, "ab") as file:
-        before = file.tell()
+    with disk.open(path, "a+b") as file:
+        before = _whole_lines(file)
         try:
             disk.write(file, line)
         except BaseException:
             file.truncate(before)
             raise
+
+
+def _whole_lines(file: IO[bytes]) -> int:
+    """Cut off what stands behind the last line end of a file; return the bytes that are left."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - 1, 0))
+    if file.read(1) in (b"", b"\n"):
+        return size
+    file.seek(0)
+    whole = file.read().rfind(b"\n") + 1
+    file.truncate(whole)
+    return whole
 
 
 class Lines:
@@ -227,6 +242,11 @@ def mending(run: Path, how: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), how) from None
+
+
+def has_cut_line(path: Path) -> bool:
+    """Whether the last line of a file has no end."""
+    return path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
 
 
 def sync(path: Path) -> None:
@@ -399,36 +419,42 @@ def _take_away(path: Path, held: dict[str, Any]) -> None:
 
 def read_json(path: Path) -> Any:
     """A JSON file; None where there is none. Raises Refusal naming a damaged one."""
-    return _parse(_read(path), str(path)) if path.is_file() else None
+    return _parse(_bytes(path), str(path)) if path.is_file() else None
 
 
-def read_lines(path: Path) -> list[Any]:
+def read_lines(path: Path, damaged: list[str] | None = None) -> list[Any]:
     """The values of a JSON Lines file; [] where there is none. A last line cut off by a crash is left out.
 
-    Raises Refusal naming file and line where any other line is damaged.
+    damaged: gets ``file:line`` of each other line that is damaged; without it, Refusal names the first.
     """
     if not path.is_file():
         return []
-    text = _read(path)
-    lines = enumerate(text[: text.rfind("\n") + 1].split("\n"), start=1)
-    return [_parse(line, f"{path}:{number}") for number, line in lines if line.strip()]
+    values = []
+    for number, line in enumerate(_bytes(path).split(b"\n")[:-1], start=1):
+        if not line.strip():
+            continue
+        try:
+            values.append(_parse(line, f"{path}:{number}"))
+        except Refusal:
+            if damaged is None:
+                raise
+            damaged.append(f"{path}:{number}")
+    return values
 
 
-def _read(path: Path) -> str:
-    """The text of a file. Raises Refusal where it cannot be read or is not UTF-8."""
+def _bytes(path: Path) -> bytes:
+    """What a file holds. Raises Refusal where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except OSError as error:
         why = error.strerror or str(error)
-    except UnicodeDecodeError as error:
-        why = str(error)
-    raise Refusal(t("runfolder.damaged", place=path, why=why), t("runfolder.damaged_hint"))
+        raise Refusal(t("runfolder.damaged", place=path, why=why), t("runfolder.damaged_hint")) from None
 
 
-def _parse(text: str, place: str) -> Any:
-    """A value of JSON. Raises Refusal naming its place where it is not JSON."""
+def _parse(text: bytes, place: str) -> Any:
+    """A value of JSON in UTF-8. Raises Refusal naming its place where it is not that."""
     try:
-        return json.loads(text)
+        return json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Refusal(t("runfolder.damaged", place=place, why=error), t("runfolder.damaged_hint")) from None
 
@@ -440,6 +466,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def seal_of(value: Any) -> str:
+    """SHA-256, in hex, of a value as JSON writes it in plain ASCII with its keys in order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     code: int | str | None = 0
+    asked = ""
     try:
         from buke.cli import commands
         from buke.cli.common import common
@@ -56,7 +57,7 @@ def run(arguments: list[str]) -> int:
             print(f"\n{t('cli.interrupted')}", file=sys.stderr)
             return 130
         if hasattr(error, "format_message"):  # typer's word for a command line it cannot read
-            return _usage(error)
+            return _usage(error, asked)
         if os.environ.get("BUKE_DEBUG"):
             traceback.print_exc()
         complain(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")))
@@ -80,14 +81,14 @@ def can_write(text: str) -> bool:
     return True
 
 
-def _usage(error: Any) -> int:
+def _usage(error: Any, asked: str) -> int:
     """An unknown flag or command, a missing argument; or no words at all, which asks for help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.ctx.get_help(), file=sys.stderr)
         return 2
-    context = getattr(error, "ctx", None)
-    command = context.info_name + " " if context is not None and context.parent is not None else ""
-    complain(Refusal(error.format_message().rstrip("."), t("cli.usage_hint", command=command)))
+    from buke.cli.usage import refusal_of
+
+    complain(refusal_of(error, asked))
     return 2
 
 

@@ -11,6 +11,7 @@ import typer
 
 import buke
 from buke.cli.common import Common
+from buke.cli.usage import Command, Group
 from buke.words import Refusal, t
 
 EVERYTHING = ("data", "model", "lora", "training", "comparison", "run")
@@ -26,7 +27,7 @@ def app(common: Common, asked: str | None = None) -> typer.Typer:
     the list of commands is there at once.
     """
     made = typer.Typer(
-        help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        cls=Group, help=t("cli.buke"), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         pretty_exceptions_enable=False,
     )  # fmt: skip
@@ -41,7 +42,7 @@ def app(common: Common, asked: str | None = None) -> typer.Typer:
         "plan": "plan.plan",
     }
     for name, make in commands.items():
-        made.command(name, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
+        made.command(name, cls=Command, help=t(helps[name]))(make(common) if asked in (None, name) else _not_asked)
     return made
 
 
@@ -137,10 +138,10 @@ def _train(common: Common) -> Any:
         said = {name for name, value in given.items() if value is not None}
         if resume and (again or data or config or anew or dry_run):
             raise Refusal(t("cli.resume_alone"), t("cli.resume_alone_hint", flag="--resume", run=resume))
-        if again and (data or config or anew or old_records or dry_run or said - {"name"}):
+        if again and (data or config or old_records or dry_run or said - {"name"}):
             raise Refusal(t("cli.again_alone"), t("cli.resume_alone_hint", flag="--again", run=again))
         if again:
-            raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json))
+            raise typer.Exit(road.train_again(common.runs, again, given["name"], as_json, anew=anew))
         settings = None if resume else settings_from(given, {"data": data}, config)
         if dry_run and settings is not None:
             from buke.cli.plan import show_plan
@@ -148,7 +149,8 @@ def _train(common: Common) -> Any:
             show_plan(*settings, common.runs, as_json)
             return
         changes = by_name(given) if resume else None
-        road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
+        told = road.train(common.runs, settings, resume, as_json, changes, anew=anew, old_records=old_records)
+        raise typer.Exit(told)
 
     return with_settings(train, EVERYTHING, ("data", "from_run"))
 

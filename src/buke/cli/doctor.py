@@ -215,9 +215,8 @@ def _build_for(card: Card) -> str:
 def torch_check(build: tuple[str, str | None] | None, cards: tuple[Card, ...]) -> Check:
     """The build of torch against the card and its driver."""
     if build is None:
-        return Check(
-            "PyTorch", BAD, t("doctor.missing", names="torch"), _build_for(cards[0]) if cards else _pip("torch")
-        )
+        repair = _build_for(cards[0]) if cards else _pip("torch")
+        return Check("torch", BAD, t("doctor.missing", names="torch"), repair)
     version, cuda = build
     if not cards:
         return Check("torch", OK, t("doctor.torch_no_card", version=version))

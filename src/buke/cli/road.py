@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,7 +34,7 @@ class Leaving:
     """What asks a run to end before its end: Ctrl-C, SIGTERM, a closed terminal, the time that was set.
 
     While it trains, the first asks for a checkpoint after the running step and the second leaves at once; at other
-    times, when nothing can be lost, the first does.
+    times, when no more can be lost than the questions of one batch, the first does.
     """
 
     def __init__(self, view: View, settings: Settings) -> None:
@@ -42,6 +43,7 @@ class Leaving:
         self.deadline = Deadline(settings.stop_at, settings.max_hours)
         self.signal = 0  # the one that asked
         self.training = False
+        self.told = False  # how the run can be taken up again
 
     def wanted(self) -> bool:
         """Whether to save and leave now."""
@@ -107,8 +109,11 @@ def train(
     *,
     anew: bool = False,
     old_records: bool = False,
-) -> None:
-    """``buke train``: a new run from settings, or an old one taken up again, with changes to its settings."""
+) -> int:
+    """``buke train``: a new run from settings, or an old one taken up again, with changes to its settings.
+
+    Returns what ``train_again`` does.
+    """
     if given is None:
         view = view_for()
         job = jobs.resume(runfolder.find(runs, resume), view.say, changes, old_records=old_records)
@@ -116,6 +121,18 @@ def train(
         view = view_for(given[0].log_every)
         compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
         job = jobs.prepare(*given, runs, view.say, anew=anew, old_records=old_records)
+    return _to_the_end(job, view, runs, as_json)
+
+
+def train_again(runs: Path, name: str, new: str | None, as_json: bool, *, anew: bool = False) -> int:
+    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
+    view = view_for()
+    job = jobs.again(runfolder.find(runs, name), new, runs, view.say, anew=anew)
+    return _to_the_end(job, view, runs, as_json)
+
+
+def _to_the_end(job: Job, view: View, runs: Path, as_json: bool) -> int:
+    """Walk, and print what was found. 1 where the run repeats another and their adapters differ, else 0."""
     view.log_every = job.settings.log_every
     try:
         result = walk(job, view)
@@ -124,16 +141,7 @@ def train(
             print(json.dumps({"run": str(job.run), "step": job.loop.progress.step, "of": job.loop.steps}))
         raise
     print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
-
-
-def train_again(runs: Path, name: str, new: str | None, as_json: bool) -> int:
-    """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
-    view = view_for()
-    job = jobs.again(runfolder.find(runs, name), new, runs, view.say)
-    view.log_every = job.settings.log_every
-    result = walk(job, view)
-    print(json.dumps(result, ensure_ascii=False) if as_json else summary(job, result, runs))
-    return 0 if result["again"]["same"] else 1
+    return int("again" in result and not result["again"]["same"])
 
 
 def walk(job: Job, view: View) -> dict[str, Any]:
@@ -146,8 +154,8 @@ def walk(job: Job, view: View) -> dict[str, Any]:
     try:
         with leaving.heard(), runfolder.mending(job.run, t("train.mend_hint", run=job.run)):
             return _walked(job, view, leaving)
-    except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, KeyboardInterrupt) or not leaving.training:
+    except (KeyboardInterrupt, SystemExit):
+        if not leaving.told:
             view.say(t("cli.go_on", run=job.run))
         raise
     finally:
@@ -158,7 +166,10 @@ def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
     job.watch.start()
     _introduce(job, view)
     judge = compare.grader_of(job.settings, job.held_out)
-    before = _before(job, judge, view)
+    job.notes["settings"]["grader"] = judge.name  # what auto has come to
+    records = asked_of(job.held_out, job.settings.questions)
+    ask = partial(_ask, job, records, judge, view, leaving)
+    before = ask(runfolder.ANSWERS_BEFORE, t("cli.asking_before"), adapter=False)
     if len(before) == len(job.held_out) and not job.settings.from_run:  # the loop need not score the base again
         known = [(j.held_out_loss_sum, j.held_out_tokens) for j in before]
         job.loop.base_losses = [(loss, count) for loss, count in known if loss is not None]
@@ -166,10 +177,9 @@ def _walked(job: Job, view: View, leaving: Leaving) -> dict[str, Any]:
     _lessons(job, view, leaving)
     seconds = time.monotonic() - began
     result: dict[str, Any] = {"run": str(job.run), "training_seconds": round(seconds, 1)}
-    records = asked_of(job.held_out, job.settings.questions)
     if records:
         losses = job.loop.best_losses[: len(records)]
-        after = _ask(job, records, judge, view, t("cli.asking_after"), adapter=True, losses=losses)
+        after = ask(runfolder.ANSWERS_AFTER, t("cli.asking_after"), adapter=True, losses=losses)
         result["comparison"] = runfolder.plain(compare.write(job.run, before, after, judge, job.settings))
     report.write_curve(job.run)
     report.write_report(job.run)  # a finished run is not gone on with, so what a kill from here on leaves is whole
@@ -206,25 +216,28 @@ def _introduce(job: Job, view: View) -> None:
     view.say(t("cli.model_line", name=job.settings.model, size=jobs.size(job.model.parameters), where=where))
 
 
-def _before(job: Job, judge: Grader, view: View) -> list[Judged]:
-    """The base model's answers, or those a resumed run has already."""
-    records = asked_of(job.held_out, job.settings.questions)
-    known = compare.answers_in(job.run / runfolder.ANSWERS_BEFORE)
-    if not records or len(known) == len(records):
-        return known
-    before = _ask(job, records, judge, view, t("cli.asking_before"), adapter=False)
-    runfolder.write_lines(job.run / runfolder.ANSWERS_BEFORE, before)
-    return before
-
-
 def _ask(
-    job: Job, records: list[Any], judge: Grader, view: View, what: str, *, adapter: bool, losses: Any = ()
-) -> list[Judged]:
+    job: Job, records: list[Any], judge: Grader, view: View, leaving: Leaving, file: str, what: str, *,
+    adapter: bool, losses: Any = (),
+) -> list[Judged]:  # fmt: skip
+    """The answers of one side. Those a run that is taken up again has already are not asked for a second time."""
+    had = {judged.answer.id: judged for judged in compare.known(job.run, file, job.settings)}
+    known = [had[record.id] for record in records if record.id in had]
+    lines = runfolder.Lines(job.run / file)
+
+    def tell(done: int, tokens: int) -> None:
+        view.asked(len(known) + done, len(records), tokens)
+        if leaving.wanted():
+            _leave(job, view, leaving, None)
+
+    ask = partial(compare.ask, job.model, job.prompt, records, job.settings, judge, adapter=adapter, known=known)
+    if len(known) == len(records):
+        return ask()
+    runfolder.write_lines(lines.path, known)  # and nothing else
     with view.asking(what):
-        tell: Progress = lambda done, tokens: view.asked(done, len(records), tokens)  # noqa: E731
-        return compare.ask(
-            job.model, job.prompt, records, job.settings, judge, adapter=adapter, losses=losses, progress=tell
-        )
+        side = ask(losses=losses, progress=tell, keep=lines.add)
+    runfolder.write_lines(lines.path, side)  # in the order of the records
+    return side
 
 
 def _lessons(job: Job, view: View, leaving: Leaving) -> None:
@@ -267,13 +280,15 @@ def news(event: Event) -> str:
         return t("cli.slow", step=event.step, seconds=f"{event.seconds:.1f}", times=f"{event.times:.1f}")
     if isinstance(event, Resumed):
         lines = [t("cli.damaged", folder=folder) for folder in event.damaged]
-        return "\n".join([*lines, t("cli.resumed", step=event.step)])
+        lines += [t("cli.damaged_line", place=place) for place in event.lines]
+        again = event.damaged and not event.step
+        return "\n".join([*lines, t("cli.begun_again") if again else t("cli.resumed", step=event.step)])
     return ""
 
 
 def _leave(job: Job, view: View, leaving: Leaving, saved: Saved | NotSaved | None) -> NoReturn:
     """Say where the run stands and how to go on, and end the process."""
-    step = job.loop.progress.step
+    leaving.told, step = True, job.loop.progress.step
     if isinstance(saved, NotSaved):
         view.say(t("cli.left_unsaved", step=step, why=saved.reason, last=checkpoint.newest(job.run), run=job.run))
         sys.exit(leaving.code or 2)

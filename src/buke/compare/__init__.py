@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -12,7 +13,7 @@ from typing import Any
 from buke import hub, prompt, runfolder
 from buke.compare.intervals import Difference, paired_means, paired_rates, paired_ratio
 from buke.config import Settings, make, read_toml
-from buke.generate import Sampling, generate
+from buke.generate import Sampling, batches
 from buke.grade import Grader, Tone, grader, looped
 from buke.model import Model, load
 from buke.prompt import Prompt
@@ -44,23 +45,34 @@ def ask(
     adapter: bool,
     losses: Sequence[tuple[float, int]] = (),
     progress: Progress = lambda done, tokens: None,
+    known: Sequence[Judged] = (),
+    keep: Callable[[Judged], object] = lambda judged: None,
 ) -> list[Judged]:
     """Ask every record's question with the adapter on or off, and judge what comes.
 
     losses: for each record its held-out loss sum in nats and its count of tokens, where they are known already.
+    known: what was answered before, and is only judged again. keep: called with each new one once its batch is done.
     """
-    tone = Tone([record.answer for record in records])
+    tone, by_id = Tone([record.answer for record in records]), {record.id: record for record in records}
+    sums = dict(zip(by_id, losses, strict=True)) if len(losses) == len(records) else {}
+
+    def judged(answer: Answer, loss: float | None, tokens: int) -> Judged:
+        record, loops = by_id[answer.id], looped(answer.thought) or looped(answer.text)
+        return Judged(answer, judge(record, answer), loops, tone.likeness(answer.text, record.answer), loss, tokens)
+
+    found = {j.answer.id: judged(j.answer, j.held_out_loss_sum, j.held_out_tokens) for j in known}
+    rest = [record for record in records if record.id not in found]
     with model.adapter(adapter):
-        answers = generate(model, spoken, records, sampling_of(settings), settings.generation_batch, progress)
-        if len(losses) != len(records):
-            losses = held_out_losses(model, [spoken.scored(record) for record in records], settings.row_tokens)
-    return [
-        Judged(
-            answer, judge(record, answer), looped(answer.thought) or looped(answer.text),
-            tone.likeness(answer.text, record.answer), loss if math.isfinite(loss) else None, tokens,
-        )
-        for record, answer, (loss, tokens) in zip(records, answers, losses, strict=True)
-    ]  # fmt: skip
+        for group in batches(model, spoken, rest, sampling_of(settings), settings.generation_batch, progress):
+            if sums:
+                new = [sums[answer.id] for answer in group]
+            else:
+                scored = [spoken.scored(by_id[answer.id]) for answer in group]
+                new = held_out_losses(model, scored, settings.row_tokens)
+            for answer, (loss, tokens) in zip(group, new, strict=True):
+                found[answer.id] = judged(answer, loss if math.isfinite(loss) else None, tokens)
+                keep(found[answer.id])
+    return [found[record.id] for record in records]
 
 
 def summary(side: Sequence[Judged]) -> dict[str, float | int | None]:
@@ -134,11 +146,29 @@ def write(
 
 def answers_in(path: Path) -> list[Judged]:
     """One side as it was written; [] where there is none."""
-    judged = []
-    for line in runfolder.read_lines(path):
-        answer = Answer(**line["answer"] | {"ending": Ending(line["answer"]["ending"])})
-        judged.append(Judged(**line | {"answer": answer, "verdict": Verdict(line["verdict"])}))
-    return judged
+    return list(map(_judged_of, runfolder.read_lines(path)))
+
+
+def known(run: Path, name: str, settings: Settings) -> list[Judged]:
+    """What is there of a side that may have been broken off; [] where ``buke compare`` has drawn it otherwise since.
+
+    Damaged lines are left out: they are asked again.
+    """
+    made: Any = None
+    with suppress(Refusal):  # it is written anew
+        made = runfolder.read_json(run / runfolder.COMPARISON)
+    if isinstance(made, dict) and made.get("sampling") != asdict(sampling_of(settings)):
+        return []
+    found = []
+    for line in runfolder.read_lines(run / name, []):
+        with suppress(KeyError, TypeError, ValueError):
+            found.append(_judged_of(line))
+    return found
+
+
+def _judged_of(line: dict[str, Any]) -> Judged:
+    answer = Answer(**line["answer"] | {"ending": Ending(line["answer"]["ending"])})
+    return Judged(**line | {"answer": answer, "verdict": Verdict(line["verdict"])})
 
 
 def reopen(

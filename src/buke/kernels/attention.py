@@ -146,13 +146,14 @@ class Attention:
         return record_attention(q_HTE, k_KTE, v_KTE, self.starts, self.scale, self.window).transpose(0, 1)
 
     def _blocks(self, groups: int) -> Iterator[tuple[slice, slice, int]]:
-        """Blocks of about BLOCK queries, of nearly the same size: queries (U), the keys they may see (T), and at which
-        of these keys the queries begin. groups: query heads that share a key head."""
+        """Blocks of about BLOCK queries, of nearly the same size: queries (U), the keys that one of them sees (T), and
+        at which of these keys the queries begin. groups: query heads that share a key head."""
         for start, stop in pairwise(self.starts):
             count = max(1, round((stop - start) / BLOCK))
             edges = [start + (stop - start) * i // count for i in range(count + 1)]
             for a, b in pairwise(edges):
-                yield slice(a * groups, b * groups), slice(start, b), a - start
+                seen = start if self.window is None else max(start, a - self.window + 1)
+                yield slice(a * groups, b * groups), slice(seen, b), a - seen
 
     def _by_head(self, x_THE: Tensor, key_heads: int, name: str) -> Tensor:
         """(T, H, E) -> (K, U, E): what belongs to a key head lies together, by tokens and then by its query heads."""
@@ -162,7 +163,7 @@ class Attention:
         return x_KTGE.view(key_heads, -1, width)
 
     def _probabilities(self, q_QE: Tensor, k_LE: Tensor, first: int) -> Tensor:
-        """Softmax over the keys 0 to L of the queries at the places ``first`` to L."""
+        """Softmax over keys 0 to L, of the queries at the places ``first`` to L."""
         last = len(k_LE)
         p_QL = self.arena.take("attention.p", len(q_QE), last, like=q_QE)
         torch.addmm(p_QL, q_QE, k_LE.T, beta=0, alpha=self.scale, out=p_QL)
@@ -172,8 +173,9 @@ class Attention:
             above = torch.full((queries, queries), float("-inf"), device=p.device).triu_(1)
             p[..., first:].add_(above[:, None])
         else:
-            seen = _causal_mask(last, self.window, p.device)[first:, None]
-            p.masked_fill_(~seen, float("-inf"))
+            place = torch.arange(last, device=p.device)
+            back = place[first:, None] - place
+            p.masked_fill_(((back < 0) | (back >= self.window))[:, None], float("-inf"))
         return torch.softmax(p_QL, -1, out=p_QL)
 
 

@@ -65,6 +65,7 @@ class _DecoderLayer(torch.autograd.Function):
         if learns:
             # adapters: so that a change in place is noticed; x where it is not kept in fewer bits
             ctx.save_for_backward(None if "x" in work.packed else x_TD, *adapters)
+            work.let_go()
             ctx.work, ctx.turn = work, place.arena.turn(number)
         return y_TD
 

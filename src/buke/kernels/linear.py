@@ -30,6 +30,14 @@ def widened(weight_OI: Tensor, like: Tensor, arena: Arena) -> Iterator[tuple[sli
         yield slice(start, start + step), arena.take("wide", *part.shape, like=like).copy_(part, non_blocking=True)
 
 
+def add_product(sum_AB: Tensor, a_AC: Tensor, b_CB: Tensor) -> None:
+    """Add a product in place; ``sum_AB`` may be wider than its factors, for many roundings to 16 bits would add up."""
+    if sum_AB.dtype == a_AC.dtype:
+        sum_AB.addmm_(a_AC, b_CB)
+    else:
+        sum_AB.add_(a_AC @ b_CB)
+
+
 class _LoraLinear(torch.autograd.Function):
     """x W^T + b + s (x A^T) B^T, with products added in place and the input kept once for both halves."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from buke.kernels.arena import Arena
-from buke.kernels.linear import widened
+from buke.kernels.linear import add_product, widened
 
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
 LOGITS_AT_ONCE_WIDENED = 3 * 2**24  # where the head has to be widened anew for every block
@@ -31,7 +31,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, arena: Arena, bias_V: Tensor | None
     ) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-        grad_ND = torch.zeros_like(hidden_ND) if ctx.needs_input_grad[0] else None
+        wide = torch.promote_types(hidden_ND.dtype, torch.float32)
+        grad_ND = torch.zeros_like(hidden_ND, dtype=wide) if ctx.needs_input_grad[0] else None
         grad_V = torch.zeros_like(bias_V) if bias_V is not None and ctx.needs_input_grad[4] else None
         blocks = _blocks(hidden_ND, weight_VD)
         largest = max((rows.stop - rows.start for rows in blocks), default=0)
@@ -50,17 +51,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_V is not None:
                 grad_V += logits_BV.sum(0)
             for part, wide_PD in widened(weight_VD, hidden_BD, arena):
-                grad_ND[rows].addmm_(logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
+                add_product(grad_ND[rows], logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
         arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
             ctx.save_for_backward(grad_ND, grad_V)
+            ctx.dtype = hidden_ND.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_ND, grad_V = ctx.saved_tensors
         by_bias = None if grad_V is None else grad_V * grad.to(grad_V.dtype)
-        return grad_ND * grad.to(grad_ND.dtype), None, None, None, by_bias
+        return (grad_ND * grad.to(grad_ND.dtype)).to(ctx.dtype), None, None, None, by_bias
 
 
 def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from buke.kernels.arena import in_own_pages
 from buke.kernels.attention import Attention, Following
 from buke.kernels.bits import Packed
-from buke.kernels.linear import widened
+from buke.kernels.linear import add_product, widened
 from buke.kernels.parts import Layer, Linear, Place
 
 PART = 2**19  # elements that an elementwise pass works on at once, so that the next pass finds them in the cache
@@ -75,6 +75,12 @@ class Work:
     def bring(self, name: str, x_TI: Tensor) -> Tensor:
         """What was put away, in a shared buffer; ``x_TI`` itself, which is of its shape, where nothing was."""
         return self.packed[name].read(self.take(name, *x_TI.shape)) if name in self.packed else x_TI
+
+    def let_go(self) -> None:
+        """Hold no buffer that layers share between forward and backward, so that what is given back goes."""
+        if self.keep == "input":
+            self.kept.clear()  # all of it is computed again
+        self.kept |= {name: packed.values_TI for name, packed in self.packed.items() if name in self.kept}  # a shape
 
     # the layer
 
@@ -151,13 +157,15 @@ class Work:
         free = "gate" in self.packed  # the shared buffers of gate and up, which were put away
         dact_TF, dup_TF = self.take("gate" if free else "dact", *shape), self.take("up" if free else "act", *shape)
         dlow_TR, db = self.low_backward("down", (down,), [dy_TD], dact_TF)
-        da_RF = None if dlow_TR is None else dact_TF.new_zeros(dlow_TR.shape[1], shape[1])
+        wide = torch.promote_types(dact_TF.dtype, torch.float32)
+        da_RF = None if dlow_TR is None else dact_TF.new_zeros(dlow_TR.shape[1], shape[1], dtype=wide)
         for rows in _parts(dact_TF):
             dact_PF = dact_TF[rows]
             gate_PF, up_PF = (self.part(name, rows) for name in ("gate", "up"))
             silu_PF = torch.ops.aten.silu.out(gate_PF, out=self.take("silu part", *dact_PF.shape))
             if da_RF is not None and dlow_TR is not None:
-                da_RF.addmm_(dlow_TR[rows].T, torch.mul(silu_PF, up_PF, out=self.take("act part", *dact_PF.shape)))
+                act_PF = torch.mul(silu_PF, up_PF, out=self.take("act part", *dact_PF.shape))
+                add_product(da_RF, dlow_TR[rows].T, act_PF)
             torch.mul(silu_PF, dact_PF, out=dup_TF[rows])
             torch.ops.aten.silu_backward.grad_input(dact_PF.mul_(up_PF), gate_PF, grad_input=dact_PF)
         return dact_TF, dup_TF, [] if da_RF is None else _paired((down,), da_RF, db)

@@ -109,10 +109,12 @@ def fast_of(base: Any) -> Fast | None:
         return None
     if base.config.get_text_config().hidden_act != "silu":
         return None
-    for part in (part for module in modules for part in module.modules() if isinstance(part, PeftLinear)):
-        bias = part.base_layer.bias
-        if not isinstance(part.lora_dropout["default"], nn.Identity) or (bias is not None and bias.requires_grad):
-            return None
+    adapted = [part for module in modules for part in module.modules() if isinstance(part, PeftLinear)]
+    if any(not isinstance(part.lora_dropout["default"], nn.Identity) for part in adapted):
+        return None
+    # a bias may learn in layers that have no adapter, too
+    if adapted and any(p.requires_grad and "lora_" not in name for name, p in base.named_parameters()):
+        return None
     return Fast(base, {adapted: [_layer(module, adapted) for module in modules] for adapted in (True, False)})
 
 

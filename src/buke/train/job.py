@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import buke
-from buke import hub, prompt, runfolder
+from buke import checkpoint, hub, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
-from buke.model import Model
+from buke.model import Model, choose_device
 from buke.model import load as load_model
 from buke.pack import step_count
-from buke.plan import FIRST_STEPS, Plan, Watch
+from buke.plan import FIRST_STEPS, Plan, Watch, trim
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.train import manifest
 from buke.train.ahead import config_in, plan_lessons
 from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
 from buke.train.lessons import LENGTH, Ids, lessons_of, read_all
-from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Saved, Tightened
+from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Resumed, Saved, Tightened
 from buke.train.resuming import (
     added,
     check_same,
@@ -45,6 +47,8 @@ from buke.words import Refusal, language, t
 
 LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 SCORINGS = 10  # of the held-out part in a run, about
+FIGURES = {runfolder.STEPS: ("step", "tokens", "all_tokens", "seconds"), runfolder.EVAL: ("step", "tokens")}
+"""Numbers that a line of these files has to have."""
 Say = Callable[[str], None]
 
 
@@ -72,21 +76,24 @@ class Job:
     def events(self) -> Iterator[Event]:
         """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded.
 
-        A resumed run that was trained already gives no events.
+        A resumed run that was trained already takes no step, unless its adapter is lost and no checkpoint has it.
         """
-        if "result" in self.notes:
-            self.model.load_adapter(self.run / runfolder.ADAPTER)
+        if "result" in self.notes and self._adapter_back():
+            if damaged := self._forget_after(math.inf, math.inf):
+                yield from self._told(Resumed(self.loop.progress.step, lines=damaged))
             return
         if self.resumed:
-            resumed = self.loop.resume()
-            self._forget_after(self.loop.progress)
-            yield from self._told(resumed)
+            resumed, p = self.loop.resume(), self.loop.progress
+            yield from self._told(replace(resumed, lines=self._forget_after(p.step, p.scored)))
         for event in self.loop.events():
             if isinstance(event, Tightened):
                 self._tightened(event)
             yield from self._told(event)
             self._pace_known(event)
         self._keep()
+        self.loop.optimizer.state.clear()  # the questions that follow need the room
+        self.model.release()
+        trim()
 
     def save(self) -> Saved | NotSaved:
         """Write a checkpoint now, for an interrupted run."""
@@ -122,7 +129,7 @@ class Job:
         """Let a run that is taken up again begin with what memory ran out for."""
         self.settings = self.settings.model_copy(update=event.changes)
         self.reasons |= dict.fromkeys(event.changes, t("train.why_tightened", step=event.step))
-        self.notes["settings"] = self.settings.model_dump()
+        self.notes["settings"] |= event.changes
         if not self.loop.ranks.index:
             with suppress(OSError):  # a full disk ends nothing that can go on
                 runfolder.write_text(self.run / runfolder.RUN_TOML, to_toml(self.settings, self.reasons))
@@ -152,11 +159,39 @@ class Job:
         with suppress(OSError):
             runfolder.write_json(self.run / runfolder.PLAN, self.plan)
 
-    def _forget_after(self, progress: Progress) -> None:
-        """Drop the lines a crash left after the checkpoint; those steps and scorings are done again."""
-        for name, last in ((runfolder.STEPS, progress.step), (runfolder.EVAL, progress.scored)):
-            lines = [line for line in runfolder.read_lines(self.run / name) if line["step"] <= last]
-            runfolder.write_lines(self.run / name, lines)
+    def _forget_after(self, step: float, scored: float) -> tuple[str, ...]:
+        """Drop the lines a crash left after the checkpoint, for those steps and scorings are done again, and damaged
+        ones; return the places of these."""
+        damaged: list[str] = []
+        for name, last in ((runfolder.STEPS, step), (runfolder.EVAL, scored)):
+            path = self.run / name
+            lines = runfolder.read_lines(path, damaged)
+            whole = [line for line in lines if _has(line, FIGURES[name])]
+            damaged += [str(path)] * (len(lines) - len(whole))
+            runfolder.write_lines(path, [line for line in whole if line["step"] <= last])
+        return tuple(damaged)
+
+    def _adapter_back(self) -> bool:
+        """Load the adapter of a trained run, made again where it is lost. False where no checkpoint has it: then the
+        steps after the newest one are to be taken again."""
+        result = self.notes["result"]
+        if not manifest.adapter_whole(self.run, self.notes):
+            if not (best := checkpoint.best_of(self.run, result["best_step"])):
+                del self.notes["result"]
+                return False
+            self._write_adapter(best)
+        self.model.load_adapter(self.run / runfolder.ADAPTER)
+        self.loop.progress = Progress(result["steps"], best_step=result["best_step"], seconds=result["seconds"])
+        return True
+
+    def _write_adapter(self, state: dict[str, Tensor]) -> None:
+        """Write the adapter, whole or not at all, and note the hashes of the run's files."""
+        with runfolder.new_folder(self.run / runfolder.ADAPTER) as part:  # a folder of this name is whole
+            self.model.save_adapter(part, self.adapter_notes(), state)
+        was, self.notes["files"] = self.notes.get("files") or {}, manifest.own_files(self.run)
+        weights = f"{runfolder.ADAPTER}/{manifest.WEIGHTS}"
+        if was.get(weights) != self.notes["files"][weights]:
+            runfolder.disk.remove(self.run / runfolder.ANSWERS_AFTER)  # of another adapter
 
     def _keep(self) -> None:
         """Write the best adapter and the result. Raises OSError where the disk does not take them."""
@@ -165,10 +200,8 @@ class Job:
         self.model.lower = None  # its room on the disk is free again
         for lines in self.lines.values():
             lines.flush()
-        adapter = self.run / runfolder.ADAPTER
-        with runfolder.new_folder(adapter) as part:  # a folder of this name is whole
-            self.model.save_adapter(part, self.adapter_notes(), self.loop.best)
-        self.model.load_adapter(adapter)
+        self._write_adapter(self.loop.best)
+        self.model.load_adapter(self.run / runfolder.ADAPTER)
         p = self.loop.progress
         self.notes["result"] = {
             "steps": p.step, "of": self.loop.steps, "best_step": p.best_step, "seconds": p.seconds,
@@ -231,7 +264,7 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
         for folder in (run, run / runfolder.CHECKPOINTS):
             runfolder.sweep(folder)
         settings, reasons = taken_up(run, changes or {})
-        old, only = unfinished_manifest(run), None
+        old, only = unfinished_manifest(run, say), None
         if not is_same_data(old, settings):
             if not may_go_on(old, settings, old_records):
                 raise added(run)
@@ -240,6 +273,8 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
         found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only, refuse=False)
         now = _manifest(found)
         check_same(run, old, now, found.lessons)
+        if what := manifest.unlike(old, now):
+            say(t("train.unlike", what=what))
         with runfolder.mending(run, t("train.mend_hint", run=run)):
             if only is not None:
                 old["added_to"] = [each["sha256"] for each in now["data"]]
@@ -333,26 +368,42 @@ def needs(settings: Settings) -> None:
         raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
 
 
-def again(run: Path, name: str | None, runs: Path, say: Say) -> Job:
-    """A new run with exactly the settings of a trained one, which is to be held against it.
+def again(run: Path, name: str | None, runs: Path, say: Say, *, anew: bool = False) -> Job:
+    """A new run with exactly the settings of a trained one, which is to be held against it. One that was broken off is
+    gone on with, unless ``anew``.
 
-    Raises Refusal where that one has no adapter yet.
+    Raises Refusal where that one has no adapter yet, and where what it was computed on is not here.
     """
     notes = manifest.manifest_of(run)
     if "result" not in notes:
         raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    begun = None if anew else _begun(run, name, runs)
     given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
     given = given | dict.fromkeys(("stop_at", "max_hours"))  # it is to come to its end
     given |= {"name": name or stamped(f"{run.name[:60]}-again")}
     settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
+    try:
+        choose_device(settings)
+    except Refusal as refusal:
+        raise Refusal(refusal.message, t("train.again_device_hint", run=run)) from None
     for part in manifest.ingredients(run, notes):
         if part.state != manifest.SAME:
             say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
-    job = prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
-    if (was := notes.get("threads")) != (now := job.notes["threads"]):
-        changed, what = t("train.state_changed"), f"{was} → {now}"
-        say(t("train.again_part", part=t("train.part_threads"), state=changed, what=what))
-    return job
+    if begun:
+        say(t("train.going_on", run=begun))
+        return resume(begun, say)
+    return prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
+
+
+def _begun(run: Path, name: str | None, runs: Path) -> Path | None:
+    """The newest unfinished run that repeats another one; None where there is none."""
+    for begun in [runs / name] if name else runfolder.runs_in(runs):
+        with suppress(Refusal):  # a damaged run is none to go on with
+            notes = runfolder.read_json(begun / runfolder.MANIFEST)
+            repeats = isinstance(notes, dict) and notes.get("again") == str(run.resolve())
+            if repeats and not notes.get("finished"):
+                return begun
+    return None
 
 
 def resolve(settings: Settings, reasons: dict[str, str], folder: Path) -> tuple[Settings, dict[str, str]]:
@@ -471,7 +522,7 @@ def _manifest(found: Found) -> dict[str, Any]:
         "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
         "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump() | {"device": model.device.type, "precision": model.precision},
         "model": {
             "name": settings.model,
             "folder": str(folder.resolve()),
@@ -503,6 +554,11 @@ def _write_start(run: Path, found: Found, notes: dict[str, Any]) -> None:
     runfolder.write_json(run / runfolder.MANIFEST, notes)
     runfolder.write_lines(run / runfolder.HELD_OUT, found.lessons.records)
     runfolder.write_json(run / runfolder.PLAN, found.plan)
+
+
+def _has(line: Any, figures: Sequence[str]) -> bool:
+    """Whether a value is an object with these numbers."""
+    return isinstance(line, dict) and all(isinstance(line.get(name), (int, float)) for name in figures)
 
 
 def _name(settings: Settings) -> str:

@@ -59,10 +59,14 @@ class NotLogged:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run goes on. damaged: newer checkpoints that were not whole and so were passed over."""
+    """A run goes on.
+
+    damaged: newer checkpoints that were not whole and so were passed over; lines: places of damaged lines of its log.
+    """
 
     step: int
     damaged: tuple[Path, ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,11 +145,9 @@ class Loop:
             self.progress.scale = FP16_SCALE
 
     def resume(self) -> Resumed:
-        """Take up the newest whole checkpoint of the run; start anew where it was stopped before the first."""
-        if not checkpoint.any_in(self.run):
-            return Resumed(0)
+        """Take up the newest whole checkpoint of the run; begin again where there is none."""
         found = checkpoint.restore(self.run, self.model.trained(), self.optimizer)
-        self.progress, self.best = found.progress, found.best
+        self.progress, self.best = found.progress or self.progress, found.best
         return Resumed(self.progress.step, found.damaged)
 
     def save(self) -> Saved | NotSaved:

@@ -20,10 +20,11 @@ from buke.runfolder import sha256_of
 from buke.words import Refusal, t
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy", "jinja2")
-SETTLED = (runfolder.RUN_TOML, runfolder.DATA, runfolder.STEPS, runfolder.EVAL, runfolder.HELD_OUT)
+GROWING = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)  # line by line
+SETTLED = (runfolder.RUN_TOML, runfolder.DATA, runfolder.HELD_OUT, *GROWING)
 """Files of a run that nothing writes once it is trained; answers and pages may be made again."""
 WEIGHTS = "adapter_model.safetensors"
-STATE = "state.json"  # of a checkpoint: written last, with the hashes of the rest
+STATE, SEAL = "state.json", "seal"  # of a checkpoint: written last, with the hashes of the rest and one of itself
 COMPARED = ("loss_sum", "grad_norm", "tokens", "all_tokens", "learning_rate")  # of two steps of one number
 SAME, CHANGED, MISSING = "same", "changed", "missing"
 
@@ -71,6 +72,23 @@ def own_files(run: Path) -> dict[str, str]:
     return {path.relative_to(run).as_posix(): sha256_of(path) for path in found if path.is_file()}
 
 
+def adapter_whole(run: Path, notes: dict[str, Any]) -> bool:
+    """Whether the adapter of a trained run is there, each file with the hash its manifest has, where that has one."""
+    files = notes.get("files") or {}
+    noted = {name: digest for name, digest in files.items() if name.startswith(f"{runfolder.ADAPTER}/")}
+    there = (run / runfolder.ADAPTER / WEIGHTS).is_file()
+    return there and all(_file("", run / name, digest).state == SAME for name, digest in noted.items())
+
+
+def unlike(was: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs of threads, device, code and libraries between two manifests, in words; "" where nothing does."""
+    figures = (
+        {"threads": n.get("threads"), "device": n["machine"].get("device"), "code": n.get("code")} | n["packages"]
+        for n in (was, now)
+    )
+    return _dict("code", *figures).what
+
+
 def manifest_of(run: Path) -> dict[str, Any]:
     """A run's manifest. Raises Refusal where there is none, or not one."""
     found = runfolder.read_json(run / runfolder.MANIFEST)
@@ -97,7 +115,7 @@ def verify(run: Path) -> list[Part]:
 
 
 def ingredients(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
-    """Data, prompt, base model, code, libraries, machine and settings."""
+    """Data, prompt, base model, code, libraries, machine, threads, settings and the run that was gone on from."""
     for file in notes["data"]:
         yield _file(t("train.part_data"), Path(file["path"]), file["sha256"])
     settings, problem = _settings(run)
@@ -106,13 +124,15 @@ def ingredients(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     yield _dict("code", {name: notes.get(name) for name in own}, own)
     yield _dict("packages", notes["packages"], packages())
     yield _dict("machine", notes["machine"], machine(_device(notes["machine"]["device"])))
+    yield _threads(notes.get("threads"))
     if settings is None:
         yield Part(t("train.part_settings"), CHANGED if (run / runfolder.RUN_TOML).exists() else MISSING, problem)
     else:
-        yield _dict("settings", notes.get("settings"), runfolder.plain(settings.model_dump()))
+        yield _dict("settings", was := notes.get("settings"), _as_resolved(settings, was or {}))
     if earlier := notes.get("from"):
-        weights = Path(earlier["run"]) / runfolder.ADAPTER / WEIGHTS
-        yield _file(t("train.part_from"), weights, earlier["adapter_sha256"])
+        run = Path(earlier["run"])
+        yield _file(t("train.part_from"), run / runfolder.ADAPTER / WEIGHTS, earlier["adapter_sha256"])
+        yield _file(t("train.part_from_held_out"), run / runfolder.HELD_OUT, earlier["held_out_sha256"])
 
 
 def _settings(run: Path) -> tuple[Settings | None, str]:
@@ -121,6 +141,12 @@ def _settings(run: Path) -> tuple[Settings | None, str]:
         return make(read_toml(run / runfolder.RUN_TOML))[0], ""
     except Refusal as refusal:
         return None, refusal.message
+
+
+def _as_resolved(settings: Settings, was: dict[str, Any]) -> dict[str, Any]:
+    """The settings of run.toml, ``auto`` taken to come to what it came to then."""
+    now: dict[str, Any] = runfolder.plain(settings.model_dump())
+    return {name: was.get(name) if value == "auto" else value for name, value in now.items()}
 
 
 def _base(notes: dict[str, Any], settings: Settings | None) -> Iterator[Part]:
@@ -161,13 +187,24 @@ def _device(named: str) -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
+def _threads(was: int | None) -> Part:
+    """The number of threads that sums are split in. Only torch knows how many it takes here."""
+    import torch
+
+    return _dict("threads", None if was is None else {"": was}, {"": torch.get_num_threads()})
+
+
 def _dict(name: str, was: dict[str, Any] | None, now: dict[str, Any]) -> Part:
     """A part that is a table: which of its lines differ."""
     part = t(f"train.part_{name}")
     if was is None or (name == "code" and None in was.values()):
         return Part(part, MISSING, t("train.not_noted"))
     names = dict.fromkeys([*was, *now])
-    odd = [f"{key} {_short(was.get(key))} → {_short(now.get(key))}" for key in names if was.get(key) != now.get(key)]
+    odd = [
+        f"{key} {_short(was.get(key))} → {_short(now.get(key))}".strip()
+        for key in names
+        if was.get(key) != now.get(key)
+    ]
     return Part(part, CHANGED, ", ".join(odd)) if odd else Part(part, SAME)
 
 
@@ -188,26 +225,45 @@ def _file(name: str, path: Path, digest: str) -> Part:
 
 def _files(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     """The run's own files."""
-    files = notes.get("files")
+    files = notes.get("files") or {}
     if not files:
         yield Part(t("train.part_file"), MISSING, t("train.not_finished"))
-        return
     for name, digest in files.items():
         yield _file(t("train.part_file"), run / name, digest)
+    yield from (_lines(run / name) for name in GROWING if name not in files and (run / name).is_file())
+
+
+def _lines(path: Path) -> Part:
+    """A file of lines that has no hash yet: whether each of them is whole."""
+    name = f"{t('train.part_file')} {path}"
+    try:
+        lines = runfolder.read_lines(path)
+    except Refusal as refusal:
+        return Part(name, CHANGED, refusal.message)
+    if runfolder.has_cut_line(path):
+        return Part(name, CHANGED, t("train.cut_line", line=len(lines) + 1))
+    return Part(name, SAME)
 
 
 def _checkpoints(run: Path) -> Iterator[Part]:
-    """Each finished checkpoint against the hashes in its own state.json."""
-    for state in sorted((run / runfolder.CHECKPOINTS).glob(f"[0-9]*/{STATE}")):
-        name = f"{t('train.part_checkpoint')} {state.parent}"
-        try:
-            hashes = runfolder.read_json(state)["sha256"]
-            parts = [_file("", state.parent / file, digest) for file, digest in hashes.items()]
-        except (Refusal, KeyError, TypeError, AttributeError) as error:
-            yield Part(name, CHANGED, str(error))
-            continue
-        odd = [part for part in parts if part.state != SAME]
-        yield Part(name, odd[0].state, ", ".join(part.name.strip() for part in odd)) if odd else Part(name, SAME)
+    """Each checkpoint against what its own state.json says."""
+    for folder in sorted((run / runfolder.CHECKPOINTS).glob("[0-9]*")):
+        yield Part(f"{t('train.part_checkpoint')} {folder}", *_checkpoint(folder))
+
+
+def _checkpoint(folder: Path) -> tuple[str, str]:
+    """How a checkpoint stands, and its files that are not as its state.json says, that file included."""
+    try:
+        state = runfolder.read_json(folder / STATE)
+        if state is None:
+            return MISSING, str(folder / STATE)
+        if state.pop(SEAL, None) != runfolder.seal_of(state):
+            return CHANGED, str(folder / STATE)
+        parts = [_file("", folder / file, digest) for file, digest in state["sha256"].items()]
+    except (Refusal, KeyError, TypeError, AttributeError) as error:
+        return CHANGED, str(error)
+    odd = [part for part in parts if part.state != SAME]
+    return (odd[0].state, ", ".join(part.name.strip() for part in odd)) if odd else (SAME, "")
 
 
 # held against another run

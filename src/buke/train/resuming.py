@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from buke import runfolder
+from buke import checkpoint, runfolder
 from buke.config import MAY_CHANGE, Settings, changed_toml, make, read_toml
 from buke.encoded import Lessons
 from buke.train.lessons import hashes_of
-from buke.train.manifest import manifest_of
+from buke.train.manifest import adapter_whole, manifest_of
 from buke.words import Refusal, t
 
 Say = Callable[[str], None]
@@ -31,7 +30,7 @@ def fingerprint(settings: Settings) -> str:
         if name not in aside and getattr(settings, name) != field.default
     }
     asked["records in a step"] = settings.batch * settings.accumulation
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+    return runfolder.seal_of(asked)
 
 
 def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = False) -> Path | None:
@@ -46,7 +45,7 @@ def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = Fal
         notes: Any = None
         with suppress(Refusal):  # a damaged run is none to go on with
             notes = runfolder.read_json(run / runfolder.MANIFEST)
-        if not isinstance(notes, dict) or notes.get("finished") or notes.get("asked") != asked:
+        if not isinstance(notes, dict) or notes.get("asked") != asked or _ended(run, notes):
             continue
         if is_same_data(notes, settings) or may_go_on(notes, settings, old_records):
             return run
@@ -108,11 +107,25 @@ def note_changes(run: Path, settings: Settings, reasons: dict[str, str]) -> None
         runfolder.write_text(path, changed_toml(path.read_text(encoding="utf-8"), settings, reasons))
 
 
-def unfinished_manifest(run: Path) -> dict[str, Any]:
-    """The manifest of an unfinished run. Raises Refusal for a finished one, and where there is none."""
+def _ended(run: Path, notes: dict[str, Any]) -> bool:
+    """Whether nothing is left to do: the run is finished, and its adapter whole or not to be had again."""
+    return bool(notes.get("finished")) and (adapter_whole(run, notes) or not checkpoint.newest(run))
+
+
+def unfinished_manifest(run: Path, say: Say) -> dict[str, Any]:
+    """The manifest of a run with something left to do, be it that its adapter has to be made again.
+
+    Raises Refusal for any other, and where there is no manifest.
+    """
     old = manifest_of(run)
-    if old.get("finished"):
+    whole = "result" not in old or adapter_whole(run, old)
+    if _ended(run, old):
+        if not whole:
+            raise Refusal(t("train.adapter_gone", run=run), t("train.adapter_gone_hint", run=run))
         raise Refusal(t("train.finished", run=run), t("train.finished_hint", run=run))
+    if not whole:
+        say(t("train.adapter_lost", run=run))
+        old["finished"] = None
     return old
 
 

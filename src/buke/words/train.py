@@ -74,14 +74,30 @@ TEXTS = {
     ),
     "no_manifest": ("{run}: the run has no manifest.json to go on from", "{run}：没有 manifest.json，无法继续"),
     "finished": ("{run}: this run is finished", "{run}：这次运行已经完成"),
+    "adapter_lost": (
+        "{run}: the adapter of this trained run is damaged or missing; it is made again from its checkpoints",
+        "{run}：这次训练完成的适配器已损坏或缺失，将用检查点重新生成",
+    ),
+    "adapter_gone": (
+        "{run}: this run is finished, but its adapter is damaged or missing, and no checkpoint is whole to make it from",
+        "{run}：这次运行已经完成，但适配器已损坏或缺失，也没有完整的检查点可用来重新生成",
+    ),
+    "adapter_gone_hint": (
+        "train it once more with the same settings: {buke} train --again {run}",
+        "用同样的设置再训练一次：{buke} train --again {run}",
+    ),
+    "unlike": (
+        "Not as when the run began, so its bytes may come out otherwise: {what}",
+        "与运行开始时不同，结果的字节可能因此不同：{what}",
+    ),
     "finished_hint": ("see it with: {buke} report {run}", "查看：{buke} report {run}"),
     "changed": (
         "{run}: changed since the run was started: {what}",
         "{run}：运行开始之后有变动：{what}",
     ),
     "going_on": (
-        "{run}: this run with the same settings and data is not finished; going on with it (--anew starts another)",
-        "{run}：已有设置与数据相同的未完成运行，继续它（--anew 可另开一次）",
+        "{run}: this run with the same settings and data is not complete; going on with it (--anew starts another)",
+        "{run}：已有设置与数据相同、尚不完整的运行，继续它（--anew 可另开一次）",
     ),
     "other_data": (
         "{run}: this run with the same settings is not finished, but its data has changed since; starting a new one",
@@ -134,6 +150,7 @@ TEXTS = {
     "part_threads": ("threads", "线程数"),
     "part_settings": ("settings", "设置"),
     "part_from": ("the earlier run's adapter", "起点的适配器"),
+    "part_from_held_out": ("the earlier run's held-out part", "起点的留出部分"),
     "part_file": ("file of the run", "运行的文件"),
     "part_checkpoint": ("checkpoint", "检查点"),
     "state_same": ("same", "相同"),
@@ -143,6 +160,12 @@ TEXTS = {
     "not_finished": (
         "the run is not finished, so there are no hashes of its files",
         "运行尚未完成，还没有记下文件的哈希",
+    ),
+    "cut_line": ("line {line} is cut off", "第 {line} 行不完整"),
+    "again_device_hint": (
+        "a run is repeated on what it was computed on; to train with its settings on what is here: "
+        "{buke} train --config {run}/run.toml --name NEW --anew",
+        "重做须在当时的设备上；若要用它的设置在现有设备上训练：{buke} train --config {run}/run.toml --name 新名字 --anew",
     ),
     "again_part": ("Not as it was then: {part}: {state}: {what}", "与当时不同：{part}：{state}：{what}"),
     "parting_gone": ("at the beginning: {run} has no adapter any more", "一开始：{run} 的适配器已不存在"),
