@@ -89,8 +89,8 @@ def in_own_pages(*shape: int, dtype: torch.dtype, device: torch.device) -> Tenso
 def free_at_once() -> None:
     """Let the C library, where it can, give back at once what is freed of tensors that we do not allocate ourselves.
 
-    Else it raises by itself the size from which it does, up to 32 MB, and what it keeps lies in pieces: a plain road's
-    step took 27 % more memory, and no less time.
+    Else it raises by itself the size from which it does, up to 32 MB, and what it keeps lies in pieces: a step
+    on the plain road took a quarter more memory, and no less time.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, OWN_PAGES)
