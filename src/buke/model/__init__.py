@@ -4,7 +4,7 @@
 frozen weights stay in the file; `tensors.py` writes safetensors.
 """
 
-from buke.model.base import Model, choose_device, choose_precision, load
+from buke.model.base import Model, choose_device, choose_precision, config_in, load, width_of
 from buke.model.tensors import safetensors_of
 
-__all__ = ["Model", "choose_device", "choose_precision", "load", "safetensors_of"]
+__all__ = ["Model", "choose_device", "choose_precision", "config_in", "load", "safetensors_of", "width_of"]

@@ -71,7 +71,7 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
         live.leave_out(weight)
     step = prepare(model)
     with following(live):
-        start = _follow(live, model, step, way.tokens)
+        start = _follow(live, model, step, way.tokens, way.cuda)
     return _sum_up(live, model, way, more, start)
 
 
@@ -91,10 +91,10 @@ def _sample(given: Mapping[str, Any], settings: Settings) -> tuple[list[int], in
     return [*range(count - len(own)), *own[:ALIKE]], len(own) - ALIKE
 
 
-def _follow(live: Live, model: Model, step: Step, tokens: int) -> int:
+def _follow(live: Live, model: Model, step: Step, tokens: int, card: bool) -> int:
     """Take two steps; what lived when the second began."""
     if model.fast is not None:
-        model.fast.arena = Marking(live)
+        model.fast.arena = Marking(live, card)
     arenas = [model.arena, *([model.fast.arena] if model.fast is not None else [])]
     live.ask = lambda: (sum(arena.shared_bytes for arena in arenas[1:]), model.arena.bytes)
     for tensor in (*model.base.parameters(), *model.base.buffers()):
