@@ -66,14 +66,14 @@ def rounded(value: float, digits: int = 3) -> float:
 class Card:
     """Where a part computes. small: sizes for a rehearsal on the CPU."""
 
-    def __init__(self, device: str, folder: Path) -> None:
+    def __init__(self, device: str, folder: Path, touched: bool = True) -> None:
         import torch
 
         self.name, self.folder, self.small, self.torch = device, folder, device == "cpu", torch
         self.device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(1)
-        else:
+        elif touched:
             torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)  # the context, and cuBLAS's
 
     def wait(self) -> None:
@@ -483,7 +483,7 @@ def tests(card: Card, only: str) -> None:
     chosen = ["-k", "cross_entropy and far or by_hand"] if card.small else []
     with contextlib.redirect_stdout(out):
         code = pytest.main([
-            str(ROOT / "tests" / "test_kernels.py"), "-q", "-x", "--maxfail=12", "--tb=line", "-p", "no:cacheprovider",
+            str(ROOT / "tests" / "test_kernels.py"), "-q", "--maxfail=12", "--tb=line", "-p", "no:cacheprovider",
             "-n", "0", *chosen,
         ])  # fmt: skip
     lines = [
@@ -918,7 +918,7 @@ def _one(given: argparse.Namespace) -> None:
         "BUKE_DEBUG": "1",
         "COLUMNS": "150",
     }
-    card = Card(given.device, given.folder)
+    card = Card(given.device, given.folder, given.one not in BESIDE)
     contenders = {
         "ours": contender_ours, "peft": contender_peft, "trl": contender_trl,
         "trl checkpointing": lambda card, given: contender_trl(card, given, True),
