@@ -435,8 +435,10 @@ def walk(card: Card, only: str) -> None:
         train(" ".join(more)[2:].replace("--", ""), "auto", *more)
     _break_off(runs, {"data": [str(data)], "model": str(folder), "device": card.name} | WALKED | {"name": "broken off"})
     code, _ = buke("train", "--resume", "broken off")
-    files = [(runs / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("auto", "broken off")]
-    say("resume", code=code, losses=losses("broken off"), same_bytes=files[0] == files[1])
+    files = {name: (runs / name / "adapter" / "adapter_model.safetensors") for name in ("auto", "broken off")}
+    say("resume", code=code, losses=losses("broken off"), same_bytes=len({f.read_bytes() for f in files.values()}) == 1)
+    brought = (runs / "weights streamed" / "adapter" / "adapter_model.safetensors").read_bytes()
+    say("streamed as resident", same_bytes=files["auto"].read_bytes() == brought)
     say("again", code=buke("train", "--again", "auto")[0], note="0: the same bytes")
     code, told = buke("compare", "auto", "--questions", "4", "--json")
     say("compare", code=code, letters=len(told))
@@ -745,6 +747,7 @@ PLANS: list[dict[str, Any]] = [
     {"shape": "1.5b", "tokens": 2048, "activations": "byte"},
     {"shape": "1.5b", "tokens": 2048, "recompute": True},
     {"shape": "1.5b", "tokens": 1024, "weights": "streamed", "recompute": True},
+    {"shape": "1.5b", "tokens": 1024, "weights": "parts", "recompute": True},
 ]
 
 
@@ -775,11 +778,12 @@ def _planned(card: Card, given: dict[str, Any]) -> dict[str, Any]:
     folder = card.weights(shape)
     task = _task(card, folder, given, tokens)
     start = time.perf_counter()
-    way = Way(tokens, "bf16", given["activations"], given["recompute"], given["weights"] == "streamed", True)
+    where = given["weights"]
+    way = Way(tokens, "bf16", given["activations"], given["recompute"], where != "resident", True, where == "streamed")
     fit = measure(task, way, tokens)
     took = time.perf_counter() - start
     context, before = card.context(), card.peaks()["reserved_gb"]
-    _train(card, folder, task.settings, way, tokens, 2)
+    _train(card, folder, task.settings, way, tokens)
     planned, found = (fit.needed - fit.parts["libraries"]) / 1e9, card.peaks()
     return {
         "planned_gb": rounded(planned, 4), **found, "off": f"{planned / (found['reserved_gb'] or planned) - 1:+.1%}",
@@ -787,10 +791,8 @@ def _planned(card: Card, given: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _train(
-    card: Card, folder: Path, settings: Any, way: Any, tokens: int, count: int, short: bool = True
-) -> list[float]:
-    """Steps of a row, after one of 16 tokens where ``short``; seconds of each."""
+def _train(card: Card, folder: Path, settings: Any, way: Any, tokens: int) -> None:
+    """Two steps of a row of 16 tokens and a long one."""
     from buke.model import load
     from buke.records import Row
     from buke.train.ahead import stepper
@@ -798,54 +800,81 @@ def _train(
     model = load(folder, settings)
     model.add_adapter(settings)
     model.keep_activations(way.activations, way.recompute)
-    take, taken = stepper(model), []
-    for at in range(count):
-        lengths = [16, tokens] if short else [tokens]
-        rows = [Row((_example(n, len(model.head), seed=at),)) for n in lengths]
-        taken.append(card.seconds(lambda rows=rows: take(model, rows)))
-    return taken
+    take = stepper(model)
+    for at in range(2):
+        take(model, [Row((_example(n, len(model.head), seed=at),)) for n in (16, tokens)])
+    card.wait()
 
 
 # large models on a small card
 
 
 def eight(card: Card, only: str) -> None:
-    """One record of 2,048 tokens a step, as the plan chooses for 8 GB; then without a limit, the weights resident."""
-    torch = card.torch
-    import psutil
+    """A record a step on a card of 8 GB, as the plan chooses, and without a limit, the weights resident.
 
-    from buke.plan import choose
-
-    tokens, context = (64 if card.small else 2048), card.context()
-    whole = torch.cuda.get_device_properties(0).total_memory if not card.small else EIGHT
-    say("card", name="cpu" if card.small else torch.cuda.get_device_name(), context_gb=rounded(context / 1e9))
-    for name, where in (("7b", "streamed"), ("7b", "resident"), ("8b", "streamed")):
+    ahead: weights copied a layer ahead; on demand: each layer's when it comes; parts: a part of a layer at a time.
+    """
+    context = card.context()
+    whole = card.torch.cuda.get_device_properties(0).total_memory if not card.small else EIGHT
+    say("card", name="cpu" if card.small else card.torch.cuda.get_device_name(), context_gb=rounded(context / 1e9))
+    long, longer = (64, 128) if card.small else (2048, 4096)
+    settings = (("7b", "streamed", True), ("8b", "streamed", True), ("7b", "resident", False), ("7b", "parts", True))
+    for name, where, limited in settings:
         if only and name not in only:
             continue
-        limited = where == "streamed"
         if not card.small:
-            torch.cuda.set_per_process_memory_fraction((EIGHT - context) / whole if limited else 1.0)
+            card.torch.cuda.set_per_process_memory_fraction((EIGHT - context) / whole if limited else 1.0)
         card.anew()
-        start = time.perf_counter()
-        task = _task(card, folder := card.weights(name), {"weights": where}, tokens)
-        fit, _ = choose(task, EIGHT if limited else 2**40)
-        planned = time.perf_counter() - start
-        streamed = "streamed" if fit.way.streamed else "resident"
-        settings = task.settings.model_copy(update={"weights": streamed})
-        start = time.perf_counter()
         try:
-            taken = _train(card, folder, settings, fit.way, tokens, 3, short=False)
-        except torch.OutOfMemoryError as error:
-            say(f"{name} {streamed}", ran_out=str(error)[:200], **card.peaks())
-            continue
-        kind = "recompute" if fit.way.recompute else fit.way.activations
+            _large(card, name, where, limited, (long, longer) if (name, where) == ("7b", "streamed") else (long,))
+        except card.torch.OutOfMemoryError as error:
+            say(f"{name} {where}", ran_out=str(error)[:200], **card.peaks())
+
+
+def _large(card: Card, name: str, where: str, limited: bool, lengths: Sequence[int]) -> None:
+    import psutil
+
+    from buke.model import load
+    from buke.model.ahead import ahead_of
+    from buke.plan import choose
+    from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE
+    from buke.train.ahead import stepper
+
+    folder, began = card.weights(name), time.perf_counter()
+    task = _task(card, folder, {"weights": where}, max(lengths))
+    fit, _ = choose(task, CUDA_CONTEXT + int(FREE_SHARE * (EIGHT - CUDA_CONTEXT)) if limited else 2**40)
+    planned = time.perf_counter() - began
+    model = load(folder, task.settings)
+    if card.small and where == "streamed":
+        model.ahead = ahead_of(model.base, model.device)  # the CPU stands in for the card
+    model.add_adapter(task.settings)
+    model.keep_activations(fit.way.activations, fit.way.recompute)
+    take, loading = stepper(model), time.perf_counter() - began - planned
+    ways = [("ahead", True), ("on demand", False)] if model.ahead else [("", False)]
+    for tokens in reversed(lengths):  # the peak of the longest is the one that was planned
+        for kind, early in ways:
+            if model.ahead:
+                model.ahead.early = early
+            rows = _rows([tokens], len(model.head))
+            taken = [card.seconds(lambda rows=rows: take(model, rows)) for _ in range(3)]
+            say(
+                f"{name} {where} {kind} {tokens}", tokens_per_second=round(tokens / min(taken[1:])),
+                seconds=[rounded(s) for s in taken], kept="recompute" if fit.way.recompute else fit.way.activations,
+                planned_gb=rounded((fit.needed - fit.parts["libraries"]) / 1e9), **card.peaks(),
+                host_gb=rounded(psutil.Process().memory_info().rss / 1e9), planning_s=rounded(planned),
+                loading_s=rounded(loading),
+            )  # fmt: skip
+    if model.ahead:
+        block = model.ahead.blocks[0]
+        into = model.ahead.slots[0][: len(block)]
+        rate = 5 * block.nbytes / card.seconds(lambda: [into.copy_(block, non_blocking=True) for _ in range(5)])
+        pinned = not card.small and block.is_pinned()
         say(
-            f"{name} {streamed}, {kind}", tokens_per_second=round(tokens / min(taken[1:])),
-            seconds=[rounded(s) for s in taken], planned_gb=rounded((fit.needed - fit.parts["libraries"]) / 1e9),
-            **card.peaks(), host_gb=rounded(psutil.Process().memory_info().rss / 1e9), planning_s=rounded(planned),
-            loading_s=rounded(time.perf_counter() - start - sum(taken)),
-        )  # fmt: skip
-        card.anew()
+            f"{name} copies to the card",
+            gb_per_second=rounded(rate / 1e9),
+            layer_gb=rounded(block.nbytes / 1e9),
+            pinned=pinned,
+        )
 
 
 # the whole
@@ -960,6 +989,8 @@ def _all(given: argparse.Namespace, kept: Path | None) -> None:
         print(f"{part.part}: {part.verdict()}, {part.taken:.0f} s")
         if part.code:
             print(part.log.read_text(errors="replace")[-700:])
+        else:
+            part.log.unlink()
 
 
 def _table(findings: Sequence[tuple[str, dict[str, Any]]]) -> Iterator[str]:

@@ -26,7 +26,7 @@ class Packed:
         self.values_TI = arena.take(name, tokens, width, like=like_TI, dtype=kind, owner=owner)
         self.scales_TG = None
         if bits == 8:
-            groups, wide = width // self.group, torch.float32  # a scale rounded to 16 bits makes 128 of 127: -128 in int8
+            groups, wide = width // self.group, torch.float32  # a scale of 16 bits makes 128 of 127, in int8 -128
             self.scales_TG = arena.take(f"{name} scales", tokens, groups, like=like_TI, dtype=wide, owner=owner)
         self.arena = arena
 
