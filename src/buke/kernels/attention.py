@@ -164,7 +164,7 @@ class Attention:
                 yield slice(a * groups, b * groups), slice(seen, b), a - seen
 
     def _by_head(self, x_THE: Tensor, key_heads: int, name: str) -> Tensor:
-        """(T, H, E) -> (K, U, E) in float32: what belongs to a key head lies together, by tokens and then query heads."""
+        """(T, H, E) -> (K, U, E), float32: what belongs to a key head lies together, by tokens, then query heads."""
         tokens, heads, width = x_THE.shape
         shape = (key_heads, tokens, heads // key_heads, width)
         x_KTGE = self.arena.take(f"attention.{name}", *shape, like=x_THE, dtype=torch.float32)

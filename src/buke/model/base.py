@@ -48,6 +48,7 @@ from buke.kernels import (
     record_attention,
     rows_to_add,
 )
+from buke.model.ahead import Ahead
 from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
@@ -138,6 +139,7 @@ class Model:
     fast: Fast | None = None  # the road of training and scoring, where the architecture has it
     adapted: bool = True  # whether the adapter is on
     arena: Arena = field(default_factory=Arena)  # for the logits
+    ahead: Ahead | None = None  # what brings the layers' frozen weights, where they are not where they are used
     lower: Lower | None = None  # what the layers that do not learn made of records, where that is kept
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
@@ -300,7 +302,7 @@ class Model:
                 module.lora_A.to(self.device)  # PEFT puts them beside the weight, which may be streamed from elsewhere
                 module.lora_B.to(self.device)
                 _fuse(module)
-        self.fast = fast_of(self.base)
+        self.fast = fast_of(self.base, self.ahead)
         if self.fast is None and self.device.type == "cpu":
             free_at_once()
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
@@ -377,11 +379,12 @@ def load(folder: Path, settings: Settings) -> Model:
     base.requires_grad_(False)
     _check_finite(base, folder)
     base.eval()
+    ahead = None
     if streamed:
-        stream(base, PRECISIONS[precision], device)
+        ahead = stream(base, PRECISIONS[precision], device, device.type == "cuda" and settings.weights != "parts")
     else:
         base.to(device)
-    model = Model(base, folder, device, precision)
+    model = Model(base, folder, device, precision, ahead=ahead)
     _prove_attention(model)
     return model
 
@@ -412,7 +415,7 @@ def _kept_in(folder: Path) -> torch.dtype:
 def _is_streamed(folder: Path, settings: Settings, device: torch.device) -> bool:
     """Whether the frozen weights stay in their file: as asked for, or where memory would not hold them well."""
     if settings.weights != "auto":
-        return settings.weights == "streamed"
+        return settings.weights != "resident"
     return device.type == "cpu" and 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
 
 
@@ -428,7 +431,7 @@ def _prove_attention(model: Model) -> None:
         try:
             model.base.set_attn_implementation(ATTENTION)
             roads = [model.logits(model.hidden(records[0] + records[1], (0, 9, 15)))]
-            if (fast := fast_of(model.base)) is not None:
+            if (fast := fast_of(model.base, model.ahead)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
         except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
