@@ -282,7 +282,7 @@ def test_decoder_layer_in_16_bits(keep: str, monkeypatch: pytest.MonkeyPatch) ->
     got = results(decoder_layer, replace(layer, **norms), half, x.detach().bfloat16().requires_grad_())
     far = [float((one.float() - two).norm() / two.norm()) for one, two in zip(got, wanted, strict=True)]
     assert max(far) < 0.05
-    assert far[-2] < 0.018  # by A of down, a sum over parts: 0.022 where it is rounded after each
+    assert far[-2] < 0.02  # by A of down, a sum over parts: 0.022 where it is rounded after each; 0.0188 on a card
 
 
 @pytest.mark.parametrize("keep", ["half", "byte", "input"])

@@ -96,7 +96,7 @@ class Fast:
     ) -> Tensor:  # fmt: skip
         """The layers over tokens (T, D), with an attention of the caller's if there is one. own: which of them."""
         decoder = self.base.get_decoder()
-        device = decoder.embed_tokens.weight.device
+        device = self.layers[adapted][0].norm1_D.device  # the embedding's rows may be elsewhere
         x_TD: Tensor = decoder.embed_tokens(torch.as_tensor(ids, device=device)[None])[0]
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, torch.as_tensor(places, device=device)[None])
         place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, bring=self.bring)
