@@ -102,8 +102,11 @@ def peft(folder: str, steps: Steps) -> None:
     follow(steps, train)
 
 
-def trl(folder: str, steps: Steps, checkpointing: bool = False) -> None:
-    """TRL's SFTTrainer as its documentation shows it for LoRA: batch 2, accumulation 4, loss on the completion."""
+def trl(folder: str, steps: Steps, checkpointing: bool = False, bf16: bool = False) -> None:
+    """TRL's SFTTrainer as its documentation shows it for LoRA: batch 2, accumulation 4, loss on the completion.
+
+    bf16: as TRL does where nobody says otherwise, products in bfloat16 by autocast.
+    """
     import tempfile
 
     import torch
@@ -145,7 +148,7 @@ def trl(folder: str, steps: Steps, checkpointing: bool = False) -> None:
     with tempfile.TemporaryDirectory() as out:
         settings = SFTConfig(
             output_dir=out, per_device_train_batch_size=2, gradient_accumulation_steps=4, learning_rate=RATE,
-            max_length=2048, gradient_checkpointing=checkpointing, bf16=False, use_cpu=True, report_to="none",
+            max_length=2048, gradient_checkpointing=checkpointing, bf16=bf16, use_cpu=True, report_to="none",
             logging_strategy="no", save_strategy="no", disable_tqdm=True, num_train_epochs=1, completion_only_loss=True,
         )  # fmt: skip
         trainer = InOrder(
@@ -157,12 +160,13 @@ def trl(folder: str, steps: Steps, checkpointing: bool = False) -> None:
         trainer.train()
 
 
-def products(folder: str, steps: Steps) -> None:
-    """No training: the largest rate of float32 matrix products that this machine reaches, in FLOP/s."""
+def products(folder: str, steps: Steps, bf16: bool = False) -> None:
+    """No training: the largest rate of matrix products that this machine reaches in float32 or bfloat16, in FLOP/s."""
     import torch
 
     shapes = [(1024, 1024, 1024), (2048, 1536, 576), (2048, 2048, 2048)]
-    pairs = [(torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)) for m, n, k in shapes]
+    kind = torch.bfloat16 if bf16 else torch.float32
+    pairs = [[torch.randn(*shape).to(kind) for shape in ((m, k), (k, n), (m, n))] for m, n, k in shapes]
 
     def rate() -> float:
         best = 0.0

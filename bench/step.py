@@ -6,8 +6,9 @@ All contenders are processes that wait; in each round each of them trains one st
 that a machine that grows slow grows slow for all. Quoted are medians, their spread, and ratios round by round. --trl
 names the Python of an environment with trl in it; without it, one is made in the cache (pip, network).
 
-The bound is the time that the machine's fastest product of the same round would need for the FLOPs that cannot be left
-out: frozen products forward and backward to their input, attention, and the head on learned tokens.
+The bound is the time that the machine's fastest product of the same round, in the precision that ours computes in,
+would need for the FLOPs that cannot be left out: frozen products forward and backward to their input, attention, and
+the head on learned tokens. Where ours computes in bfloat16, TRL runs in both (--ours '{"precision": "fp32"}').
 """
 
 from __future__ import annotations
@@ -145,7 +146,11 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
             "ratios_to_trl": spread(ratios),
             "trl_best": best,
         }
-    return told | {"share_of_bound": told["ours"]["share_of_bound"], "peak_gb": told["ours"]["peak_gb"]}
+    return told | {
+        "precision": found["precision"],
+        "share_of_bound": told["ours"]["share_of_bound"],
+        "peak_gb": told["ours"]["peak_gb"],
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -170,23 +175,32 @@ def main() -> None:
     parser.add_argument("--ours", type=json.loads, default={}, help="settings of ours, as JSON")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "src"))
+    import torch
+
     from buke import hub
+    from buke.config import make
+    from buke.model import choose_precision, width_of
 
     folder = given.model or hub.resolve("embedded")
     config = json.loads((folder / "config.json").read_text())
+    settings, _ = make({"device": "cpu"} | given.ours)
+    bf16 = choose_precision(settings, torch.device("cpu"), width_of(config)) == "bf16"
     made = steps(given.rounds + 1, config["vocab_size"], given.length)
     with tempfile.TemporaryDirectory() as temporary:
         records = Path(temporary) / "records.json"
         records.write_text(json.dumps(made))
-        contenders = {"products": Contender(sys.executable, "products", folder, records)}
+        contenders = {"products": Contender(sys.executable, "products", folder, records, bf16=bf16)}
         contenders["ours"] = Contender(sys.executable, "ours", folder, records, **given.ours)
         if not given.alone:
             python = trl_python(given.trl)
             contenders["trl"] = Contender(python, "trl", folder, records)
+            if bf16:
+                contenders["trl bf16"] = Contender(python, "trl", folder, records, bf16=True)
             if not given.quick:
                 contenders["trl checkpointing"] = Contender(python, "trl", folder, records, checkpointing=True)
                 contenders["peft"] = Contender(sys.executable, "peft", folder, records)
-        told = summary(measure(contenders, given.rounds, [necessary(config, step) for step in made]))
+        found = measure(contenders, given.rounds, [necessary(config, step) for step in made])
+        told = summary(found | {"precision": "bf16" if bf16 else "fp32"})
     if given.json:
         print(json.dumps(told))
     else:
