@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from buke import cli, plan, runfolder, words
-from buke.config import make
+from buke.config import make, read_toml
 from buke.model import load
 from buke.plan import Task, Way, bytes_of, choose, live, ran_out, trace
 from buke.plan.known import CONFIGS
@@ -26,6 +27,7 @@ from buke.train.dry import tokens_of
 from buke.train.job import Job
 from buke.train.loop import Tightened
 from buke.words import Refusal
+from faults import start as started
 from tiny import tiny_folder, write_lessons
 
 SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
@@ -421,6 +423,25 @@ def test_a_step_that_ran_out_of_memory_half_way_is_done_again_whole(
     assert [event.step for event in events if isinstance(event, Tightened)] == [1]
     monkeypatch.undo()
     assert [step[0] for step in steps_of(broken)] == pytest.approx([step[0] for step in steps_of(plain)], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit that Linux keeps")
+def test_memory_that_the_kernel_refuses_costs_smaller_rows_and_nothing_else(tmp_path: Path) -> None:
+    wide = tiny_folder(tmp_path / "wide", hidden_size=256, intermediate_size=2048, num_hidden_layers=4)
+    lessons, runs = write_lessons(tmp_path / "lessons.jsonl", 40), tmp_path / "runs"
+    flags = ["--batch", "16", "--epochs", "1", "--questions", "0", "--held-out", "0", "--learning-rate", "1e-3"]
+    line = ["train", str(lessons), "--model", str(wide), *flags, "--runs", str(runs), "--lang", "en"]
+    process = started([*line, "--name", "tight"], tmp_path / "log", room=20 * 2**20)
+    assert cli.run([*line, "--name", "ample"]) == 0
+    process.join(120)
+    said = (tmp_path / "log").read_text(encoding="utf-8")
+    assert process.exitcode == 0, said
+    assert "Memory ran out at step 1" in said
+    tight, ample = (runfolder.read_lines(runs / name / runfolder.STEPS) for name in ("tight", "ample"))
+    assert [step["loss_sum"] for step in tight] == pytest.approx([step["loss_sum"] for step in ample], rel=1e-4)
+    assert make(read_toml(runs / "tight" / runfolder.RUN_TOML))[0].row_tokens <= 512
+    assert make(read_toml(runs / "ample" / runfolder.RUN_TOML))[0].row_tokens == 1024
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
