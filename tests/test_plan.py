@@ -428,11 +428,11 @@ def test_a_step_that_ran_out_of_memory_half_way_is_done_again_whole(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit that Linux keeps")
 def test_memory_that_the_kernel_refuses_costs_smaller_rows_and_nothing_else(tmp_path: Path) -> None:
-    wide = tiny_folder(tmp_path / "wide", hidden_size=256, intermediate_size=2048, num_hidden_layers=4)
-    lessons, runs = write_lessons(tmp_path / "lessons.jsonl", 40), tmp_path / "runs"
+    wide = tiny_folder(tmp_path / "wide", hidden_size=128, intermediate_size=1536, num_hidden_layers=4)
+    lessons, runs = write_lessons(tmp_path / "lessons.jsonl", 17), tmp_path / "runs"
     flags = ["--batch", "16", "--epochs", "1", "--questions", "0", "--held-out", "0", "--learning-rate", "1e-3"]
     line = ["train", str(lessons), "--model", str(wide), *flags, "--runs", str(runs), "--lang", "en"]
-    process = started([*line, "--name", "tight"], tmp_path / "log", room=20 * 2**20)
+    process = started([*line, "--name", "tight"], tmp_path / "log", room=12 * 2**20)
     assert cli.run([*line, "--name", "ample"]) == 0
     process.join(120)
     said = (tmp_path / "log").read_text(encoding="utf-8")

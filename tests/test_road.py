@@ -250,7 +250,7 @@ def test_a_run_interrupted_from_the_keyboard_is_taken_up_and_ends_the_same(
         "--model",
         str(base),
         "--epochs",
-        "25",
+        "10",
         "--dropout",
         "0.1",
         "--patience",
@@ -305,7 +305,7 @@ def test_interrupted_while_asking_before_nothing_is_learned_and_the_run_can_go_o
         "--lang",
         "en",
     ]
-    line += ["--name", "a", "--questions", "4", "--thought-budget", "16", "--answer-budget", "450"]
+    line += ["--name", "a", "--questions", "4", "--thought-budget", "16", "--answer-budget", "200"]
     with subprocess.Popen(
         command(*line),
         env=environment(),
