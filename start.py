@@ -376,9 +376,16 @@ class Pip:
         text, ended, failed = "", threading.Event(), True
         self.note(busy=True)
         threading.Thread(target=self.keep_the_clock, args=(ended,), daemon=True).start()
-        with open(self.log, "a", encoding="utf-8") as log, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=pip_environment(os.environ), cwd=self.venv
-        ) as process:
+        with (
+            open(self.log, "a", encoding="utf-8") as log,
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=pip_environment(os.environ),
+                cwd=self.venv,
+            ) as process,
+        ):
             log.write(f"\n$ {' '.join(command)}\n")
             try:
                 for raw in process.stdout or ():

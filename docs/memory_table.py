@@ -35,7 +35,8 @@ Written by `python docs/memory_table.py`: for each R1 distill and memory the lon
 **Predicted, not run on a GPU.** Of a card 0.5 GB are taken to be CUDA's, of a machine 2 GB the system's.
 
 *streamed*: the frozen weights stay in 16 bit in their file (CPU), or in the machine's memory (card, which then needs as
-much of that as stands in the second column). *half*, *byte*, *recompute*: how activations wait, see
+much of that as stands in the second column, and holds the head and two layers at a time). *parts*: as streamed, but a
+card holds a part of a layer at a time. *half*, *byte*, *recompute*: how activations wait, see
 [settings](reference/settings.md).
 
 """
@@ -66,7 +67,7 @@ def cell(name: str, device: str, memory: float) -> str:
 def how(fit: Fit) -> str:
     """The way in words."""
     kept = "recompute" if fit.way.recompute else fit.way.activations
-    return f"streamed, {kept}" if fit.way.streamed else kept
+    return f"{fit.way.weights}, {kept}" if fit.way.streamed else kept
 
 
 def row(name: str) -> str:

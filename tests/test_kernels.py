@@ -272,7 +272,7 @@ def test_decoder_layer(parts: dict[str, Any], keep: str) -> None:
     assert_near(results(decoder_layer, layer, place, x), wanted, {"half": 3e-2, "byte": 6e-2}.get(keep, 2e-5))
 
 
-@pytest.mark.parametrize("keep", ["all", "half", "input"])
+@pytest.mark.parametrize("keep", ["all", "half", "byte", "input"])
 def test_decoder_layer_in_16_bits(keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "PART", 40)  # a row at a time, as many parts as a wide model has
     layer, place, x = drawn_layer(dtype=torch.bfloat16), place_of((0, 400), keep), drawn(400, 24).requires_grad_()
@@ -282,7 +282,7 @@ def test_decoder_layer_in_16_bits(keep: str, monkeypatch: pytest.MonkeyPatch) ->
     got = results(decoder_layer, replace(layer, **norms), half, x.detach().bfloat16().requires_grad_())
     far = [float((one.float() - two).norm() / two.norm()) for one, two in zip(got, wanted, strict=True)]
     assert max(far) < 0.05
-    assert far[-2] < 0.018  # by A of down, a sum over parts: 0.022 where it is rounded after each
+    assert far[-2] < 0.02  # by A of down, a sum over parts: 0.022 where it is rounded after each; 0.0188 on a card
 
 
 @pytest.mark.parametrize("keep", ["half", "byte", "input"])
@@ -388,6 +388,16 @@ def test_what_waits_in_fewer_bits(width: int) -> None:
         part = kept.read(torch.empty_like(x[1:4]), slice(1, 4)).view(3, -1, kept.group)
         wanted = (torch.tensor([1.0, 2, 2])[:, None] * x[1:4]).view(part.shape)
         assert ((part - wanted).abs() <= 2 * far[1:4]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_eight_bits_of_sixteen(dtype: torch.dtype) -> None:
+    x = drawn(40, 640, dtype=dtype) * torch.logspace(-6, 3, 40)[:, None].to(dtype)  # a scale of 16 bits would make 128
+    kept, found = Packed(Arena(), "x", x, 8), torch.empty_like(x)
+    kept.write(x)
+    groups = x.view(40, -1, kept.group).float()
+    far = groups.abs().amax(-1, keepdim=True) / 90 + 1e-7  # half a step, and the roundings of the format
+    assert ((kept.read(found).view(groups.shape).float() - groups).abs() <= far).all()
 
 
 def test_an_arena_gives_the_same_memory_again(monkeypatch: pytest.MonkeyPatch) -> None:

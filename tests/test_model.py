@@ -573,10 +573,14 @@ def test_bf16_trains_close_to_fp32(
 
 def test_precision_and_device_are_chosen_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert choose_precision(Settings(), cpu) == "fp32"
-    assert choose_precision(Settings(precision="bf16"), cpu) == "bf16"
+    assert choose_precision(Settings(), cpu, 64) == "fp32"
+    assert choose_precision(Settings(precision="bf16"), cpu, 64) == "bf16"
+    for tiles, wanted in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda tiles=tiles: {"amx_bf16": tiles})
+        assert choose_precision(Settings(), cpu, 576) == wanted
+        assert choose_precision(Settings(), cpu, 64) == "fp32"  # its products are too small to gain
     with pytest.raises(Refusal, match="fp16"):
-        choose_precision(Settings(precision="fp16"), cpu)
+        choose_precision(Settings(precision="fp16"), cpu, 64)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device(Settings()) == cpu
@@ -585,12 +589,12 @@ def test_precision_and_device_are_chosen_or_refused(monkeypatch: pytest.MonkeyPa
             choose_device(Settings(device=name))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device(Settings()).type == "mps"
-    assert choose_precision(Settings(), torch.device("mps")) == "fp16"
+    assert choose_precision(Settings(), torch.device("mps"), 4096) == "fp16"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device(Settings()).type == "cuda"
     for good, wanted in ((True, "bf16"), (False, "fp16")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda good=good: good)
-        assert choose_precision(Settings(), torch.device("cuda")) == wanted
+        assert choose_precision(Settings(), torch.device("cuda"), 64) == wanted
 
 
 def test_an_architecture_that_cannot_be_packed_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ WAYS = [
     Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
     Way(150, activations="byte", streamed=True),
 ]  # fmt: skip
+AHEAD = Way(150, "bf16", streamed=True, cuda=True, ahead=True)
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,7 @@ def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: 
     [
         ("llama", WAYS[0], "1-4"), ("qwen3", WAYS[2], "1-4"), ("llama", WAYS[3], "all"),
         ("qwen3", Way(150, "bf16", streamed=True, cuda=True), "all"),
+        ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"),
     ],
     ids=str,
 )  # fmt: skip
@@ -121,7 +123,7 @@ def test_three_layers_stand_for_all(tmp_path: Path, kind: str, way: Way, layers:
     assert few == all_
 
 
-@pytest.mark.parametrize("way", [WAYS[2], WAYS[4], Way(150, "bf16", streamed=True, cuda=True)], ids=str)
+@pytest.mark.parametrize("way", [WAYS[2], WAYS[4], Way(150, "bf16", streamed=True, cuda=True), AHEAD], ids=str)
 def test_what_is_only_written_into_counts_the_same_whether_it_is_computed_or_not(
     base: Path, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,20 @@ def test_what_is_only_written_into_counts_the_same_whether_it_is_computed_or_not
     monkeypatch.setattr(live, "_written", lambda func: computed.append(func))
     assert trace(config_of(base), settings, way, stepper) == found
     assert len(computed) > 1000
+
+
+def test_two_layers_and_the_head_are_on_the_card_where_weights_are_brought_ahead(base: Path) -> None:
+    settings, _ = make({"model": str(base)})
+    config = config_of(base)
+    ahead, parts, resident = (
+        trace(config, settings, way, stepper)
+        for way in (AHEAD, replace(AHEAD, ahead=False), replace(AHEAD, streamed=False))
+    )
+    layer = resident.parts["frozen"] / SHAPE["num_hidden_layers"]
+    assert ahead.parts["frozen"] == pytest.approx(2 * layer, rel=0.1)
+    assert ahead.parts["embedding"] == pytest.approx(resident.parts["embedding"] / 2, rel=0.01)  # the head, not both
+    assert ahead.file + 2 * ahead.head == pytest.approx(parts.file, rel=0.01)
+    assert parts.peak < ahead.peak < resident.peak
 
 
 def test_operations_that_do_more_than_write_into_one_tensor_are_computed() -> None:

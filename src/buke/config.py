@@ -150,12 +150,15 @@ class Settings(BaseModel):
         "冻结权重与激活的数值格式；auto：显卡支持则 bf16，否则 fp16，CPU 用 fp32",
     )  # fmt: skip
 
-    weights: Literal["auto", "resident", "streamed"] = setting(
+    weights: Literal["auto", "resident", "streamed", "parts"] = setting(
         "auto", "model",
-        "where the frozen weights are while computing on the CPU: resident, in memory, or streamed, left in their file "
-        "in 16 bit and widened where they are used; auto streams more than 1 GB",
-        "在 CPU 上计算时冻结权重放在哪里：resident 放在内存，streamed 以 16 位留在文件中、用到时再展开；"
-        "auto：超过 1 GB 时 streamed",
+        "where the frozen weights are: resident, in the memory that computes; streamed, on the CPU left in their file "
+        "in 16 bit and widened where they are used, for a card left in the machine's memory and copied a layer ahead; "
+        "parts, as streamed, but a card gets a part of a layer at a time and keeps no head: least memory, slower; auto "
+        "streams more than 1 GB on the CPU, and on a card what does not fit",
+        "冻结权重放在哪里：resident 放在计算所在的内存；streamed 在 CPU 上以 16 位留在文件中、用到时再展开，"
+        "用显卡时留在机器内存、提前一层拷入；parts 同 streamed，但显卡每次只拷一层的一部分、输出头不常驻，"
+        "最省显存但较慢；auto：CPU 上超过 1 GB 时、显卡上放不下时 streamed",
     )  # fmt: skip
 
     # lora

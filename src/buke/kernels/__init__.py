@@ -13,7 +13,7 @@ from buke.kernels.attention import (
     record_attention_plain,
 )
 from buke.kernels.layer import decoder_layer, decoder_layer_plain
-from buke.kernels.linear import lora_linear, lora_linear_plain
+from buke.kernels.linear import lora_linear, lora_linear_plain, rows_to_add
 from buke.kernels.loss import linear_cross_entropy, linear_cross_entropy_plain
 from buke.kernels.parts import Layer, Linear, Place
 from buke.kernels.work import Work
@@ -21,5 +21,5 @@ from buke.kernels.work import Work
 __all__ = [
     "Arena", "Following", "Layer", "Linear", "Place", "Remembering", "Work", "cached_attention", "decoder_layer",
     "decoder_layer_plain", "free_at_once", "linear_cross_entropy", "linear_cross_entropy_plain", "lora_linear",
-    "lora_linear_plain", "record_attention", "record_attention_plain",
+    "lora_linear_plain", "record_attention", "record_attention_plain", "rows_to_add",
 ]  # fmt: skip

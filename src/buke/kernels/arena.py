@@ -24,7 +24,8 @@ class Arena:
     Large blocks that are freed go back to the system, and cost a page fault for every 4 kB when they come again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, card: bool = False) -> None:
+        self.card = card  # whether tensors without data stand for those of a card
         self._store: dict[tuple[int | None, str, torch.dtype], Tensor] = {}
         self._turns: dict[int, int] = {}
 

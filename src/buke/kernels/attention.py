@@ -28,6 +28,8 @@ def record_attention(
     One call of scaled_dot_product_attention a record: no mask over the whole row is ever made.
     """
     parts = []
+    if q_HTE.shape[0] != k_KTE.shape[0] and not _shares_keys(q_HTE):
+        k_KTE, v_KTE = (x.repeat_interleave(len(q_HTE) // len(x), 0) for x in (k_KTE, v_KTE))
     for start, stop in pairwise(starts):
         q, k, v = (x[None, :, start:stop] for x in (q_HTE, k_KTE, v_KTE))
         mask = None if window is None or stop - start <= window else _causal_mask(stop - start, window, q.device)
@@ -39,12 +41,23 @@ def record_attention(
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
+def _shares_keys(q: Tensor) -> bool:
+    """Whether torch has a kernel for query heads that share a key head which does not hold all scores at once.
+
+    On a card only flash attention is one; without it 4,096 tokens in float32 took 3.2 GB more, and twice the time.
+    """
+    if not q.is_cuda:
+        return True
+    return q.dtype != torch.float32 and torch.cuda.get_device_capability(q.device) >= (8, 0)
+
+
 def record_attention_plain(
     q_HTE: Tensor, k_KTE: Tensor, v_KTE: Tensor, starts: Sequence[int], scale: float, window: int | None = None
 ) -> Tensor:
     """What ``record_attention`` means: one softmax over the row under a block-diagonal causal mask."""
     length, groups = q_HTE.shape[1], q_HTE.shape[0] // k_KTE.shape[0]
-    record_T = torch.bucketize(torch.arange(length, device=q_HTE.device), q_HTE.new_tensor(starts[1:-1]), right=True)
+    borders = torch.tensor(starts[1:-1], device=q_HTE.device, dtype=torch.long)
+    record_T = torch.bucketize(torch.arange(length, device=q_HTE.device), borders, right=True)
     allowed_TT = (record_T[:, None] == record_T[None, :]) & _causal_mask(length, window or length, q_HTE.device)
     k_HTE, v_HTE = k_KTE.repeat_interleave(groups, 0), v_KTE.repeat_interleave(groups, 0)
     scores_HTT = (q_HTE @ k_HTE.transpose(1, 2)).float() * scale
@@ -88,14 +101,14 @@ class Attention:
 
     def forward(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor) -> None:
         """Write what each query finds into ``out_THE``."""
-        if not _by_hand(q_THE):
+        if not self._by_hand(q_THE):
             out_THE.copy_(self._by_record(q_THE, k_TKE, v_TKE))
             return
         key_heads = k_TKE.shape[1]
         q_KUE, k_KTE, v_KTE = (
             self._by_head(x, key_heads, name) for x, name in ((q_THE, "q"), (k_TKE, "k"), (v_TKE, "v"))
         )
-        found_KUE = self.arena.take("attention.out", *q_KUE.shape, like=q_THE)
+        found_KUE = self.arena.take("attention.out", *q_KUE.shape, like=q_KUE)
         for queries, keys, first in self._blocks(q_KUE.shape[1] // len(q_THE)):
             for head in range(key_heads):
                 p_QL = self._probabilities(q_KUE[head, queries], k_KTE[head, keys], first)
@@ -107,23 +120,23 @@ class Attention:
         dq_THE: Tensor, dk_TKE: Tensor, dv_TKE: Tensor,
     ) -> None:  # fmt: skip
         """Write the gradients by queries, keys and values; the probabilities are computed again (Dao et al. 2022)."""
-        if not _by_hand(q_THE):
+        if not self._by_hand(q_THE):
             self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
             return
         key_heads, take = k_TKE.shape[1], self.arena.take
         named = ((q_THE, "q"), (k_TKE, "k"), (v_TKE, "v"), (dout_THE, "dout"))
         q_KUE, k_KTE, v_KTE, dout_KUE = (self._by_head(x, key_heads, name) for x, name in named)
-        dq_KUE = take("attention.out", *q_KUE.shape, like=q_THE)
-        each_THE = torch.mul(dout_THE, out_THE, out=dq_KUE.view(q_THE.shape))  # summed before the buffer is used again
+        dq_KUE = take("attention.out", *q_KUE.shape, like=q_KUE)
+        each_THE = dq_KUE.view(q_THE.shape).copy_(dout_THE).mul_(out_THE)  # summed before the buffer is used again
         dot_KU1 = self._by_head(each_THE.sum(-1, keepdim=True), key_heads, "dot")
-        dk_KTE, dv_KTE = (take(f"attention.d{x}", *k_KTE.shape, like=q_THE).zero_() for x in "kv")
+        dk_KTE, dv_KTE = (take(f"attention.d{x}", *k_KTE.shape, like=k_KTE).zero_() for x in "kv")
         for queries, keys, first in self._blocks(q_KUE.shape[1] // len(q_THE)):
             for head in range(key_heads):
                 q_QE, k_LE = q_KUE[head, queries], k_KTE[head, keys]
                 p_QL = self._probabilities(q_QE, k_LE, first)
                 dv_KTE[head, keys].addmm_(p_QL.T, dout_KUE[head, queries])
                 dp_QL = torch.mm(
-                    dout_KUE[head, queries], v_KTE[head, keys].T, out=take("attention.dp", *p_QL.shape, like=q_THE)
+                    dout_KUE[head, queries], v_KTE[head, keys].T, out=take("attention.dp", *p_QL.shape, like=p_QL)
                 )
                 dp_QL.sub_(dot_KU1[head, queries]).mul_(p_QL)
                 dq_QE = dq_KUE[head, queries]
@@ -131,6 +144,14 @@ class Attention:
                 dk_KTE[head, keys].addmm_(dp_QL.T, q_QE, alpha=self.scale)
         for d_KTE, d_THE in ((dq_KUE, dq_THE), (dk_KTE, dk_TKE), (dv_KTE, dv_TKE)):
             _from_heads(d_KTE, d_THE)
+
+    def _by_hand(self, x: Tensor) -> bool:
+        """Whether attention is computed block by block: on the CPU, for which meta stands where a step is planned.
+
+        bfloat16 is widened: PyTorch's own backward pass takes twice as long, and scores keep their precision.
+        """
+        cpu = x.device.type == "cpu" or (x.is_meta and not self.arena.card)
+        return cpu and x.dtype in (torch.float32, torch.bfloat16)
 
     def _backward_by_autograd(
         self, dout_THE: Tensor, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, *grads: Tensor
@@ -156,9 +177,10 @@ class Attention:
                 yield slice(a * groups, b * groups), slice(seen, b), a - seen
 
     def _by_head(self, x_THE: Tensor, key_heads: int, name: str) -> Tensor:
-        """(T, H, E) -> (K, U, E): what belongs to a key head lies together, by tokens and then by its query heads."""
+        """(T, H, E) -> (K, U, E), float32: what belongs to a key head lies together, by tokens, then query heads."""
         tokens, heads, width = x_THE.shape
-        x_KTGE = self.arena.take(f"attention.{name}", key_heads, tokens, heads // key_heads, width, like=x_THE)
+        shape = (key_heads, tokens, heads // key_heads, width)
+        x_KTGE = self.arena.take(f"attention.{name}", *shape, like=x_THE, dtype=torch.float32)
         x_KTGE.copy_(x_THE.view(tokens, key_heads, -1, width).transpose(0, 1))
         return x_KTGE.view(key_heads, -1, width)
 
@@ -177,11 +199,6 @@ class Attention:
             back = place[first:, None] - place
             p.masked_fill_(((back < 0) | (back >= self.window))[:, None], float("-inf"))
         return torch.softmax(p_QL, -1, out=p_QL)
-
-
-def _by_hand(x: Tensor) -> bool:
-    """Whether attention is computed block by block here; meta stands for the CPU where a step is only planned."""
-    return x.device.type in ("cpu", "meta") and x.dtype == torch.float32
 
 
 def _from_heads(x_KUE: Tensor, out_THE: Tensor) -> None:

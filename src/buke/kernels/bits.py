@@ -26,7 +26,8 @@ class Packed:
         self.values_TI = arena.take(name, tokens, width, like=like_TI, dtype=kind, owner=owner)
         self.scales_TG = None
         if bits == 8:
-            self.scales_TG = arena.take(f"{name} scales", tokens, width // self.group, like=like_TI, owner=owner)
+            groups, wide = width // self.group, torch.float32  # a scale of 16 bits makes 128 of 127, in int8 -128
+            self.scales_TG = arena.take(f"{name} scales", tokens, groups, like=like_TI, dtype=wide, owner=owner)
         self.arena = arena
 
     def write(self, x_PI: Tensor, rows: slice = slice(None)) -> None:
@@ -36,7 +37,7 @@ class Packed:
             return
         scales_PG, x_PGI = self.scales_TG[rows], x_PI.view(len(x_PI), -1, self.group)
         whole_PGI = torch.abs(x_PGI, out=self.arena.take("whole", *x_PGI.shape, like=x_PI))
-        torch.amax(whole_PGI, -1, out=scales_PG).div_(127).clamp_min_(1e-30)
+        scales_PG.copy_(whole_PGI.amax(-1)).div_(127).clamp_min_(1e-30)
         torch.div(x_PGI, scales_PG[..., None], out=whole_PGI).round_()
         self.values_TI[rows].view(x_PGI.shape).copy_(whole_PGI)
 

@@ -60,6 +60,7 @@ class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TD: Tensor, layer: Layer, number: int, place: Place, *adapters: Tensor) -> Tensor:
         learns = any(ctx.needs_input_grad)
+        layer = place.at_hand(layer, number, number + 1)
         work = Work(layer, place, number, x_TD, place.keep if learns else "input")
         y_TD = work.forward(x_TD)
         if learns:
@@ -75,5 +76,6 @@ class _DecoderLayer(torch.autograd.Function):
         work, ctx.work = ctx.work, None  # what is kept goes with it, though the loss may live on
         if work is None or ctx.turn != work.place.arena.turn_of(work.number):
             raise RuntimeError("another row went through this layer before the backward pass of this one")
+        work.layer = work.place.at_hand(work.layer, work.number, work.number - 1)
         dx_TD, grads = work.backward(x_TD, dy_TD, ctx.needs_input_grad[0])
         return dx_TD, None, None, None, *grads

@@ -11,7 +11,17 @@ from torch.nn import functional as F
 
 from buke.kernels.arena import Arena
 
+ALIKE = 64  # rows of a bfloat16 product on the CPU are a multiple of this
 WIDE_AT_ONCE = 2**22  # elements of a weight kept in another format that are widened at once: 16 MB in float32
+
+
+def rows_to_add(count: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Rows that a product of ``count`` rows should have more.
+
+    On the CPU oneDNN writes a program for each shape of bfloat16 products, which takes longer than the product and
+    stays in memory: rows of any length made a step take twice as long, and the process grow by 20 MB with each.
+    """
+    return -count % ALIKE if dtype == torch.bfloat16 and device.type == "cpu" else 0
 
 
 def widened(weight_OI: Tensor, like: Tensor, arena: Arena) -> Iterator[tuple[slice, Tensor]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from buke.kernels.arena import Arena
-from buke.kernels.linear import add_product, widened
+from buke.kernels.linear import ALIKE, add_product, rows_to_add, widened
 
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
 LOGITS_AT_ONCE_WIDENED = 3 * 2**24  # where the head has to be widened anew for every block
@@ -32,6 +32,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         wide = torch.promote_types(hidden_ND.dtype, torch.float32)
+        count = len(hidden_ND)
+        # rows that are added are computed and never looked at
+        hidden_ND = F.pad(hidden_ND, (0, 0, 0, rows_to_add(count, hidden_ND.dtype, hidden_ND.device)))
         grad_ND = torch.zeros_like(hidden_ND, dtype=wide) if ctx.needs_input_grad[0] else None
         grad_V = torch.zeros_like(bias_V) if bias_V is not None and ctx.needs_input_grad[4] else None
         blocks = _blocks(hidden_ND, weight_VD)
@@ -39,7 +42,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         buffer_BV = arena.take("logits", largest, len(weight_VD), like=hidden_ND)
         for rows in blocks:
             hidden_BD, target_B1 = hidden_ND[rows], targets_N[rows, None]
-            logits_BV = _logits(hidden_BD, weight_VD, bias_V, arena, buffer_BV[: len(hidden_BD)])
+            all_BV = _logits(hidden_BD, weight_VD, bias_V, arena, buffer_BV[: len(hidden_BD)])
+            logits_BV = all_BV[: len(target_B1)]
             total -= logits_BV.gather(1, target_B1).sum()
             if grad_ND is None:
                 total += logits_BV.logsumexp(-1).sum()
@@ -51,10 +55,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_V is not None:
                 grad_V += logits_BV.sum(0)
             for part, wide_PD in widened(weight_VD, hidden_BD, arena):
-                add_product(grad_ND[rows], logits_BV[:, part].to(hidden_BD.dtype), wide_PD)
+                add_product(grad_ND[rows], all_BV[:, part].to(hidden_BD.dtype), wide_PD)
         arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
-            ctx.save_for_backward(grad_ND, grad_V)
+            ctx.save_for_backward(grad_ND[:count], grad_V)
             ctx.dtype = hidden_ND.dtype
         return total
 
@@ -73,7 +77,8 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
         else LOGITS_AT_ONCE_WIDENED
     )
     count = -(-len(hidden_ND) * len(weight_VD) // at_once)
-    edges = [len(hidden_ND) * i // max(count, 1) for i in range(count + 1)]
+    alike = ALIKE if len(hidden_ND) % ALIKE == 0 else 1
+    edges = [len(hidden_ND) // alike * i // max(count, 1) * alike for i in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]
 
 

@@ -5,7 +5,7 @@ Axes: T tokens of a row, D model width, E width of a head, I and O inputs and ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -62,6 +62,7 @@ class Place:
 
     keep: what waits for the backward pass: ``all``; ``half``, most of it in bfloat16; ``byte``, the widest of it in
     eight bits; or ``input``: only what goes into a layer, which is computed again.
+    bring: gives layer ``number`` with its weights at hand, where they are not; told which layer comes after it.
     """
 
     cos_TE: Tensor
@@ -69,3 +70,8 @@ class Place:
     starts: Sequence[int]
     arena: Arena
     keep: str = "all"
+    bring: Callable[[Layer, int, int], Layer] | None = None
+
+    def at_hand(self, layer: Layer, number: int, then: int) -> Layer:
+        """A layer with its weights where they are used."""
+        return self.bring(layer, number, then) if self.bring else layer

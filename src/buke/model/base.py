@@ -6,11 +6,12 @@ D model width.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,12 +33,22 @@ from peft.tuners.lora import Linear as PeftLinear
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from buke import hub
 from buke.config import Settings
-from buke.kernels import Arena, cached_attention, free_at_once, linear_cross_entropy, lora_linear, record_attention
+from buke.kernels import (
+    Arena,
+    cached_attention,
+    free_at_once,
+    linear_cross_entropy,
+    lora_linear,
+    record_attention,
+    rows_to_add,
+)
+from buke.model.ahead import Ahead
 from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
 from buke.model.stream import stream
@@ -48,6 +59,7 @@ from buke.words import Refusal, t
 
 ATTENTION = "buke"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WIDE = 512  # width of a model from which bfloat16 is faster on a processor with tiles
 RESIDENT = 1_000_000_000  # bytes of frozen weights, widened, up to which they are held in memory
 
 
@@ -83,15 +95,36 @@ def choose_device(settings: Settings) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(settings: Settings, device: torch.device) -> str:
-    """``fp32``, ``bf16`` or ``fp16``: what was asked for, or what the device is good at."""
+def choose_precision(settings: Settings, device: torch.device, width: int) -> str:
+    """``fp32``, ``bf16`` or ``fp16``: what was asked for, or what the device is good at.
+
+    width: of the model. On the CPU bfloat16 gains where there are tiles for it (AMX) and products are large enough; the
+    vector instructions for it (AVX512-BF16) measured slower than float32.
+    """
     if settings.precision == "auto":
         if device.type == "cpu":
-            return "fp32"
+            return "bf16" if width >= WIDE and has_tiles() else "fp32"
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
     if settings.precision == "fp16" and device.type == "cpu":
         raise Refusal(t("model.fp16_cpu"), t("model.fp16_cpu_hint"))
     return settings.precision
+
+
+def config_in(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder, of its text part where it has several."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text: dict[str, Any] = config.get("text_config", config)
+    return text
+
+
+def width_of(config: Mapping[str, Any]) -> int:
+    """Width of the model of a config.json; 0 where it does not say."""
+    return int(config.get("hidden_size") or 0)
+
+
+def has_tiles() -> bool:
+    """Whether this processor has units for products of bfloat16 matrices, and PyTorch says so."""
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 
 
 @dataclass
@@ -106,6 +139,7 @@ class Model:
     fast: Fast | None = None  # the road of training and scoring, where the architecture has it
     adapted: bool = True  # whether the adapter is on
     arena: Arena = field(default_factory=Arena)  # for the logits
+    ahead: Ahead | None = None  # what brings the layers' frozen weights, where they are not where they are used
     lower: Lower | None = None  # what the layers that do not learn made of records, where that is kept
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
 
@@ -136,14 +170,18 @@ class Model:
         below_TD: hidden states below the first layer that learns, where they are known. Fast road only.
         """
         places = [place for a, b in pairwise(starts) for place in range(b - a)]
+        count = len(places)
+        if more := rows_to_add(count, PRECISIONS[self.precision], self.device):  # as a record that nobody looks at
+            ids, places, starts = [*ids, *[ids[0]] * more], [*places, *range(more)], [*starts, count + more]
+            below_TD = None if below_TD is None else F.pad(below_TD, (0, 0, 0, more))
         ids_1T = torch.tensor([ids], device=self.device)
         places_1T = torch.tensor([places], device=self.device)
         if self.fast is not None:
-            return self.fast.hidden(ids_1T, places_1T, starts, self.adapted, below_TD)
+            return self.fast.hidden(ids_1T, places_1T, starts, self.adapted, below_TD)[:count]
         out = self.base.get_decoder()(
             input_ids=ids_1T, position_ids=places_1T, starts=list(starts), use_cache=False, return_dict=True
         )
-        return out.last_hidden_state[0]  # type: ignore[no-any-return]
+        return out.last_hidden_state[0, :count]  # type: ignore[no-any-return]
 
     def begin(self, prompts: Sequence[Sequence[int]], store: Any) -> Tensor:
         """Hidden states (B, D) of the last token of each prompt; keys and values go into ``store``. Fast road only."""
@@ -264,7 +302,7 @@ class Model:
                 module.lora_A.to(self.device)  # PEFT puts them beside the weight, which may be streamed from elsewhere
                 module.lora_B.to(self.device)
                 _fuse(module)
-        self.fast = fast_of(self.base)
+        self.fast = fast_of(self.base, self.ahead)
         if self.fast is None and self.device.type == "cpu":
             free_at_once()
         self.own_biases = {name: p.detach().clone() for name, p in self.trained().items() if "lora_" not in name}
@@ -328,7 +366,7 @@ def load(folder: Path, settings: Settings) -> Model:
     """The base model of a checked folder, frozen, its own attention replaced by ours, and that replacement proven."""
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
-    precision = choose_precision(settings, device)
+    precision = choose_precision(settings, device, width_of(config_in(folder)))
     streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         made: Any = AutoModelForCausalLM.from_pretrained(
@@ -345,11 +383,12 @@ def load(folder: Path, settings: Settings) -> Model:
     base.requires_grad_(False)
     _check_finite(base, folder)
     base.eval()
+    ahead = None
     if streamed:
-        stream(base, PRECISIONS[precision], device)
+        ahead = stream(base, PRECISIONS[precision], device, device.type == "cuda" and settings.weights != "parts")
     else:
         base.to(device)
-    model = Model(base, folder, device, precision)
+    model = Model(base, folder, device, precision, ahead=ahead)
     _prove_attention(model)
     return model
 
@@ -380,7 +419,7 @@ def _kept_in(folder: Path) -> torch.dtype:
 def _is_streamed(folder: Path, settings: Settings, device: torch.device) -> bool:
     """Whether the frozen weights stay in their file: as asked for, or where memory would not hold them well."""
     if settings.weights != "auto":
-        return settings.weights == "streamed"
+        return settings.weights != "resident"
     return device.type == "cpu" and 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) > RESIDENT
 
 
@@ -396,7 +435,7 @@ def _prove_attention(model: Model) -> None:
         try:
             model.base.set_attn_implementation(ATTENTION)
             roads = [model.logits(model.hidden(records[0] + records[1], (0, 9, 15)))]
-            if (fast := fast_of(model.base)) is not None:
+            if (fast := fast_of(model.base, model.ahead)) is not None:
                 model.fast = fast
                 roads.append(model.logits(model.hidden(records[0] + records[1], (0, 9, 15))))
         except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError) as error:

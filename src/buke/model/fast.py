@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer
 from buke.kernels.attention import Attention
+from buke.model.ahead import Ahead
 from buke.pack import groups
 
 ROW = 1024  # tokens of prompts read at once
@@ -28,6 +29,12 @@ class Fast:
     layers: dict[bool, list[Layer]]  # with the adapter and without
     keep: str = "all"
     arena: Arena = field(default_factory=Arena)
+    ahead: Ahead | None = None  # where the frozen weights are not where they are used
+
+    @property
+    def bring(self) -> Callable[[Layer, int, int], Layer] | None:
+        """What brings a layer's weights, where they are not where they are used."""
+        return None if self.ahead is None else self.ahead.at_hand
 
     @property
     def first(self) -> int:
@@ -42,7 +49,7 @@ class Fast:
         known = 0 if below_TD is None else self.first
         x_TD = decoder.embed_tokens(ids_1T)[0] if below_TD is None else below_TD
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, places_1T)
-        place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, self.keep)
+        place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, self.keep, self.bring)
         for number, layer in enumerate(self.layers[adapted][known:], known):
             x_TD = decoder_layer(x_TD, layer, number, place)
         self.arena.give_back()  # the head needs the room
@@ -89,17 +96,18 @@ class Fast:
     ) -> Tensor:  # fmt: skip
         """The layers over tokens (T, D), with an attention of the caller's if there is one. own: which of them."""
         decoder = self.base.get_decoder()
-        device = decoder.embed_tokens.weight.device
+        device = self.layers[adapted][0].norm1_D.device  # the embedding's rows may be elsewhere
         x_TD: Tensor = decoder.embed_tokens(torch.as_tensor(ids, device=device)[None])[0]
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, torch.as_tensor(places, device=device)[None])
-        place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena)
+        place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, bring=self.bring)
         for number, layer in enumerate(self.layers[adapted][own]):
             own_attention = attention and attention(number, layer, place)
+            layer = place.at_hand(layer, number, (number + 1) % len(self.layers[adapted]))
             x_TD = Work(layer, place, number, x_TD, attention=own_attention).forward(x_TD)
         return x_TD
 
 
-def fast_of(base: Any) -> Fast | None:
+def fast_of(base: Any, ahead: Ahead | None = None) -> Fast | None:
     """The fast road of a base model that ran once through ``attend``, which tells the window of each layer's attention.
 
     None where it has none: it is of another family, or dropout or trained biases ask for what our layers do not do.
@@ -115,7 +123,8 @@ def fast_of(base: Any) -> Fast | None:
     # a bias may learn in layers that have no adapter, too
     if adapted and any(p.requires_grad and "lora_" not in name for name, p in base.named_parameters()):
         return None
-    return Fast(base, {adapted: [_layer(module, adapted) for module in modules] for adapted in (True, False)})
+    layers = {adapted: [_layer(module, adapted) for module in modules] for adapted in (True, False)}
+    return Fast(base, layers, ahead=ahead)
 
 
 def _layer(module: Any, adapted: bool) -> Layer:

@@ -29,11 +29,13 @@ def config_of(given: dict[str, Any]) -> Any:
 
 
 def shape(
-    given: dict[str, Any], settings: Settings, precision: str, kept: torch.dtype | None, layers: Sequence[int]
-) -> Model:
+    given: dict[str, Any], settings: Settings, precision: str, kept: torch.dtype | None, layers: Sequence[int],
+    ahead: bool = False,
+) -> Model:  # fmt: skip
     """A model with an adapter, of some of the layers of a config.json.
 
     kept: format of the frozen weights where it is not that of ``precision``. layers: which of the layers, in order.
+    ahead: whether the layers' weights are somewhere else, and brought one layer ahead.
     """
     config = config_of(given)
     learns = layers_asked(config.num_hidden_layers, settings.layers) or range(config.num_hidden_layers)
@@ -53,9 +55,10 @@ def shape(
         ) from None
     base.requires_grad_(False)
     base.eval()
-    if kept is not None and kept != PRECISIONS[precision]:
-        stream(base, PRECISIONS[precision], torch.device("meta"))
-    model = Model(base, Path(), torch.device("meta"), precision)
+    brought = None
+    if kept is not None:
+        brought = stream(base, PRECISIONS[precision], torch.device("meta"), ahead)
+    model = Model(base, Path(), torch.device("meta"), precision, ahead=brought)
     with torch.inference_mode():
         model.hidden([1, 2, 3], (0, 2, 3))  # so that each layer's window is known
     with warnings.catch_warnings():

@@ -11,20 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from buke.model.ahead import Ahead, ahead_of
+
 PARTS = 2**24  # elements of a weight widened at once
 
 
-def stream(base: Any, dtype: torch.dtype, device: torch.device) -> None:
+def stream(base: Any, dtype: torch.dtype, device: torch.device, ahead: bool = False) -> Ahead | None:
     """Let every layer of a base model whose weights are kept in another format, or elsewhere, compute in ``dtype`` on
     ``device``.
 
     On the CPU the weights are never written, so the system may drop their pages and read them again; what is small
-    (norms, biases) is widened once.
+    (norms, biases) is widened once. ahead: whether a card has room for the head, and for two layers at once, which
+    what is returned then brings there.
     """
+    if ahead:  # the head is read twice for every block of logits
+        head = base.get_output_embeddings().weight
+        head.data = head.data.to(device, dtype)
+    found = ahead_of(base, device) if ahead else None
     for module in base.modules():
         if isinstance(module, nn.Linear):
             module.forward = _widening(module)  # type: ignore[method-assign]
-            _reachable(module.weight, device)
+            if found is None:
+                _reachable(module.weight, device)
             if module.bias is not None:
                 module.bias = nn.Parameter(module.bias.to(device, dtype), requires_grad=False)
         elif isinstance(module, nn.Embedding):
@@ -34,6 +42,7 @@ def stream(base: Any, dtype: torch.dtype, device: torch.device) -> None:
                 setattr(module, name, nn.Parameter(parameter.to(device, dtype), requires_grad=False))
             for name, buffer in list(module.named_buffers(recurse=False)):
                 setattr(module, name, buffer.to(device))
+    return found
 
 
 def _reachable(weight: Tensor, device: torch.device) -> None:

@@ -119,28 +119,31 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     kinds: tuple[str, ...] = (s.activations,)
     if s.activations == "auto":  # half of 16 bits is nothing saved
         kinds = ("full", "half", "byte") if task.precision == "fp32" else ("full", "byte")
-        kinds = kinds if _known(task, False).fast else ("full",)
+        kinds = kinds if _known(task, (False, False)).fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
-    both = [(streamed, keep) for streamed in weights for keep in keeps] if cuda else [
-        (streamed, keep) for keep in keeps for streamed in weights
+    both = [(where, keep) for where in weights for keep in keeps] if cuda else [
+        (where, keep) for keep in keeps for where in weights
     ]  # fmt: skip
-    for streamed, (kind, again) in both:
+    for (streamed, ahead), (kind, again) in both:
         for row in rows:
-            yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda), row
+            yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda, ahead), row
 
 
-def _weights(task: Task) -> list[bool]:
-    """Whether frozen weights stay where they are kept: what is tried, in order."""
-    if task.settings.weights != "auto":
-        return [task.settings.weights == "streamed"]
+def _weights(task: Task) -> list[tuple[bool, bool]]:
+    """Whether frozen weights stay where they are kept, and whether they are brought a layer ahead: what is tried, in
+    order."""
+    asked, resident, parts = task.settings.weights, (False, False), (True, False)
+    streamed = (True, True) if task.device == "cuda" and _known(task, resident).fast else parts
+    if asked != "auto":
+        return [{"resident": resident, "streamed": streamed, "parts": parts}[asked]]
     if task.device == "cuda":
-        return [False, True]
+        return list(dict.fromkeys((resident, streamed, parts)))
     if task.device != "cpu":
-        return [False]
-    known = _known(task, False)
+        return [resident]
+    known = _known(task, resident)
     large = 4 * (known.parameters + known.head) > RESIDENT
-    return [True] if large else [False, True]
+    return [streamed] if large else [resident, streamed]
 
 
 def _tokens(task: Task, row: int) -> int:
@@ -148,15 +151,16 @@ def _tokens(task: Task, row: int) -> int:
     return max(task.longest, min(row, sum(task.lengths)))
 
 
-def _known(task: Task, streamed: bool) -> Trace:
+def _known(task: Task, where: tuple[bool, bool]) -> Trace:
     """The trace of the first way that is tried: what it says of the weights is true of all."""
-    way = Way(_tokens(task, task.settings.row_tokens), task.precision, streamed=streamed, cuda=task.device == "cuda")
+    cuda, tokens = task.device == "cuda", _tokens(task, task.settings.row_tokens)
+    way = Way(tokens, task.precision, streamed=where[0], cuda=cuda, ahead=where[1])
     return KNOWN.trace(task, way)
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
-    parts = _known(task, way.streamed).parts
+    parts = _known(task, (way.streamed, way.ahead)).parts
     held = CUDA_CONTEXT if way.cuda else task.held
     return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
@@ -229,7 +233,7 @@ def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
     told = {
         "activations": f"--activations {fit.way.activations}",
         "recompute": "--recompute" if fit.way.recompute else "--no-recompute",
-        "weights": f"--weights {'streamed' if fit.way.streamed else 'resident'}",
+        "weights": f"--weights {fit.way.weights}",
         "row_tokens": f"--row-tokens {fit.row_tokens}",
         "generation_batch": f"--generation-batch {fit.generation_batch}",
     }

@@ -119,8 +119,8 @@ def _written(func: Any) -> str | None:
 class Marking(Arena):
     """An arena that marks where each layer's forward pass ends and its backward pass begins."""
 
-    def __init__(self, live: Live) -> None:
-        super().__init__()
+    def __init__(self, live: Live, card: bool) -> None:
+        super().__init__(card)
         self.live = live
 
     def turn(self, number: int) -> int:

@@ -114,7 +114,7 @@ def _chosen(fit: Fit, settings: Settings) -> dict[str, Any]:
     # the kind stays what was asked for where layers are computed again: then only their inputs wait
     kind = settings.activations if fit.way.recompute and settings.activations != "auto" else fit.way.activations
     return {
-        "weights": "streamed" if fit.way.streamed else "resident",
+        "weights": fit.way.weights,
         "activations": kind,
         "recompute": fit.way.recompute,
         "row_tokens": fit.row_tokens,

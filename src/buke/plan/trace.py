@@ -37,6 +37,14 @@ class Way:
     recompute: bool = False
     streamed: bool = False  # frozen weights left where they are kept, in 16 bit
     cuda: bool = False
+    ahead: bool = False  # streamed to a card one layer ahead, where the head stays
+
+    @property
+    def weights(self) -> str:
+        """The setting that asks for it."""
+        if not self.streamed:
+            return "resident"
+        return "parts" if self.cuda and not self.ahead else "streamed"
 
 
 @dataclass(frozen=True)
@@ -60,19 +68,30 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
     """
     layers, more = ([], 0) if whole else _sample(given, settings)
     # another format than it computes in, so that weights are brought in by parts, as they are from another device
-    kept = (torch.float16 if way.precision == "bf16" else torch.bfloat16) if way.streamed else None
-    model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))))
+    kept = (torch.float16 if way.precision == "bf16" and not way.ahead else torch.bfloat16) if way.streamed else None
+    model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))), way.ahead)
     if model.fast is None and more:  # what transformers keeps is not marked by layers
-        model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given)))), 0
+        model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given))), way.ahead), 0
     model.keep_activations(way.activations if model.fast is not None else "full", way.recompute)
     live = Live(cuda_size if way.cuda else lambda count: count)
-    held = [p for p in model.base.parameters() if not p.requires_grad and p.dtype != PRECISIONS[way.precision]]
-    for weight in held if way.streamed else ():
+    for weight in _elsewhere(model, way).values():
         live.leave_out(weight)
     step = prepare(model)
     with following(live):
-        start = _follow(live, model, step, way.tokens)
+        start = _follow(live, model, step, way.tokens, way.cuda)
     return _sum_up(live, model, way, more, start)
+
+
+def _elsewhere(model: Model, way: Way) -> dict[int, Tensor]:
+    """Frozen weights that are not where the step is computed."""
+    if not way.streamed:
+        return {}
+    frozen = [p for p in model.base.parameters() if not p.requires_grad]
+    if model.ahead is None:
+        return {id(p): p for p in frozen if p.dtype != PRECISIONS[way.precision]}
+    blocks = {id(block.untyped_storage()) for block in model.ahead.blocks}
+    ends = {id(model.base.get_input_embeddings().weight)} - {id(model.head)}
+    return {id(p): p for p in frozen if id(p.untyped_storage()) in blocks or id(p) in ends}
 
 
 def _count(given: Mapping[str, Any]) -> int:
@@ -91,10 +110,10 @@ def _sample(given: Mapping[str, Any], settings: Settings) -> tuple[list[int], in
     return [*range(count - len(own)), *own[:ALIKE]], len(own) - ALIKE
 
 
-def _follow(live: Live, model: Model, step: Step, tokens: int) -> int:
+def _follow(live: Live, model: Model, step: Step, tokens: int, card: bool) -> int:
     """Take two steps; what lived when the second began."""
     if model.fast is not None:
-        model.fast.arena = Marking(live)
+        model.fast.arena = Marking(live, card)
     arenas = [model.arena, *([model.fast.arena] if model.fast is not None else [])]
     live.ask = lambda: (sum(arena.shared_bytes for arena in arenas[1:]), model.arena.bytes)
     for tensor in (*model.base.parameters(), *model.base.buffers()):
@@ -120,10 +139,11 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     sizes = dict.fromkeys(("frozen", "embedding", "adapter"), 0)
     ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
     file = parameters = 0
+    elsewhere = _elsewhere(model, way)
     for name, p in _parameters(model).items():
         copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
         parameters += p.numel() * copies * (not p.requires_grad and id(p) not in ends)
-        if way.streamed and not p.requires_grad and p.dtype != PRECISIONS[way.precision]:
+        if id(p) in elsewhere:
             file += p.nbytes * copies
             continue
         kind = "adapter" if p.requires_grad else "embedding" if id(p) in ends else "frozen"
@@ -131,6 +151,7 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
         bytes_ = size(p.nbytes) * 3 + size(4) if kind == "adapter" else size(p.nbytes)
         sizes[kind] += bytes_ * copies
         each += bytes_ * (copies > 1)
+    sizes["frozen"] += sum(size(slot.nbytes) for slot in model.ahead.slots) if model.ahead else 0
     adapter = sum(p.nbytes * (1 + more * (f".layers.{middle}." in name)) for name, p in model.trained().items())
     own = _owned(model.fast.arena, size) if model.fast is not None else {}
     each += own.get(middle, 0)

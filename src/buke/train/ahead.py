@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from buke import runfolder
 from buke.config import Settings
 from buke.encoded import Lessons
-from buke.model import Model, choose_device, choose_precision
+from buke.model import Model, choose_device, choose_precision, config_in, width_of
 from buke.plan import Plan, Step, Task, look_ahead, own_bytes
 from buke.records import Example
 from buke.train.step import Ranks, optimizer_for, take_step
@@ -41,7 +40,7 @@ def plan(
     assumed: Sequence[str] = (), refuse: bool = True,
 ) -> Plan:  # fmt: skip
     """The plan of a run. examples: to learn from, and held out. prompt: tokens of the longest."""
-    device, precision = device_of(settings)
+    device, precision = device_of(settings, width_of(config))
     open_ = {name for name, source in reasons.items() if source in LEFT_OPEN}
     fixed = frozenset(reasons) - open_ if refuse else frozenset(Settings.model_fields)  # a run taken up stays as it is
     lengths, scored = [list(map(len, each)) for each in examples]
@@ -53,16 +52,9 @@ def plan(
     return look_ahead(task, examples[0], free, lower, list(assumed), refuse)
 
 
-def device_of(settings: Settings) -> tuple[str, str]:
+def device_of(settings: Settings, width: int) -> tuple[str, str]:
     """Where and in which format a run computes; a card that is not here is taken to have bfloat16."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         return "cuda", "bf16" if settings.precision == "auto" else settings.precision
     device = choose_device(settings)
-    return device.type, choose_precision(settings, device)
-
-
-def config_in(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder, of its text part where it has several."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text: dict[str, Any] = config.get("text_config", config)
-    return text
+    return device.type, choose_precision(settings, device, width)

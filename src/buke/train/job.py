@@ -20,14 +20,14 @@ from buke import checkpoint, hub, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
-from buke.model import Model, choose_device
+from buke.model import Model, choose_device, config_in
 from buke.model import load as load_model
 from buke.pack import step_count
 from buke.plan import FIRST_STEPS, Plan, Watch, trim
 from buke.prompt import Prompt
 from buke.records import Example, Finding, HeldOut, Record, Severity, Step
 from buke.train import manifest
-from buke.train.ahead import config_in, plan_lessons
+from buke.train.ahead import plan_lessons
 from buke.train.earlier import Earlier, earlier_of, taken_over, without_held_out
 from buke.train.lessons import LENGTH, Ids, lessons_of, read_all
 from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Resumed, Saved, Tightened
