@@ -454,7 +454,7 @@ def test_memory_that_the_kernel_refuses_costs_smaller_rows_and_nothing_else(tmp_
     lessons, runs = write_lessons(tmp_path / "lessons.jsonl", 17), tmp_path / "runs"
     flags = ["--batch", "16", "--epochs", "1", "--questions", "0", "--held-out", "0", "--learning-rate", "1e-3"]
     line = ["train", str(lessons), "--model", str(wide), *flags, "--runs", str(runs), "--lang", "en"]
-    process = started([*line, "--name", "tight"], tmp_path / "log", room=12 * 2**20)
+    process = started([*line, "--name", "tight"], tmp_path / "log", room=24 * 2**20)
     assert cli.run([*line, "--name", "ample"]) == 0
     process.join(120)
     said = (tmp_path / "log").read_text(encoding="utf-8")

@@ -91,10 +91,10 @@ class Job:
                 self._tightened(event)
             yield from self._told(event)
             self._pace_known(event)
-        self._keep()
-        self.loop.optimizer.state.clear()  # the questions that follow need the room
+        self.loop.optimizer.state.clear()  # the adapter is read, and the questions that follow asked, in its room
         self.model.release()
         trim()
+        self._keep()
 
     def save(self) -> Saved | NotSaved:
         """Write a checkpoint now, for an interrupted run."""
