@@ -185,6 +185,13 @@ def test_attention(
     )
 
 
+def test_the_plain_twin_knows_where_records_begin_in_16_bits() -> None:
+    q, k, v = (drawn(1, 517, 8) for _ in range(3))
+    wanted = record_attention_plain(q, k, v, (0, 259, 517), 0.3)  # bfloat16 has no 259
+    got = record_attention_plain(*(x.bfloat16() for x in (q, k, v)), (0, 259, 517), 0.3)
+    assert (got.float() - wanted).norm() < 0.02 * wanted.norm()
+
+
 def test_attention_by_hand() -> None:
     """Equal scores: each token gets the mean of the values it sees."""
     q, k = torch.zeros(1, 5, 2), torch.zeros(1, 5, 2)

@@ -145,9 +145,10 @@ class Settings(BaseModel):
     )  # fmt: skip
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
         "auto", "model",
-        "number format of the frozen weights and activations; auto: bf16 on a GPU that has it, else fp16, "
-        "and fp32 on the CPU",
-        "冻结权重与激活的数值格式；auto：显卡支持则 bf16，否则 fp16，CPU 用 fp32",
+        "number format of the frozen weights and activations; auto: bf16 on a GPU that has it, else fp16; on the CPU "
+        "bf16 where it has matrix units for it (AMX) and the model is at least 512 wide, else fp32",
+        "冻结权重与激活的数值格式；auto：显卡支持则 bf16，否则 fp16；"
+        "CPU 有 bf16 矩阵单元（AMX）且模型宽度不小于 512 时 bf16，否则 fp32",
     )  # fmt: skip
 
     weights: Literal["auto", "resident", "streamed", "parts"] = setting(
@@ -249,8 +250,9 @@ class Settings(BaseModel):
     )  # fmt: skip
     row_tokens: int = setting(
         1024, "training",
-        "most tokens computed at once; a fuller micro-batch is split, which changes memory and not the step",
-        "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果",
+        "most tokens computed at once; a fuller micro-batch is split, which changes memory and not the step; "
+        "on a card, unless you say it, up to 8192, as memory allows",
+        "一次计算的最多 token 数；更大的微批会拆开，只影响内存，不影响结果；未指定时，显卡上按显存最多取 8192",
         ge=16,
     )  # fmt: skip
     activations: Literal["auto", "full", "half", "byte"] = setting(

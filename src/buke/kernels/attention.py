@@ -1,13 +1,16 @@
 """Attention within each record of a row, and its backward pass.
 
-On the CPU it is computed in blocks of queries by matrix products that reach the speed of large ones; elsewhere by
-scaled_dot_product_attention. Axes: T tokens of a row, H query heads, K key heads, E width of a head, U tokens of a row
-times the query heads that share a key head, Q those of a block, L keys that a block may see.
+On the CPU it is computed in blocks of queries by matrix products that reach the speed of large ones; on a card that has
+it by one call of flash attention for all records of a row; elsewhere by scaled_dot_product_attention, each by itself.
+
+Axes: T tokens of a row, H query heads, K key heads, E width of a head, U tokens of a row times the query heads that
+share a key head, Q those of a block, L keys that a block may see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -46,9 +49,21 @@ def _shares_keys(q: Tensor) -> bool:
 
     On a card only flash attention is one; without it 4,096 tokens in float32 took 3.2 GB more, and twice the time.
     """
-    if not q.is_cuda:
-        return True
-    return q.dtype != torch.float32 and torch.cuda.get_device_capability(q.device) >= (8, 0)
+    return not q.is_cuda or _has_flash(q)
+
+
+def _has_flash(x: Tensor) -> bool:
+    """Whether a card computes flash attention of heads (..., E): Ampere and later, 16 bit, E <= 256 (Dao 2023)."""
+    if not x.is_cuda or x.element_size() != 2 or x.shape[-1] > 256 or x.shape[-1] % 8:
+        return False
+    return torch.cuda.get_device_capability(x.device) >= (8, 0) and torch.backends.cuda.is_flash_attention_available()
+
+
+@lru_cache(maxsize=8)
+def _borders(starts: tuple[int, ...], device: torch.device) -> Tensor:
+    """Offsets of the records where the kernel reads them; the same for every layer of a row."""
+    with torch.inference_mode(False):  # scoring makes them, training may use them
+        return torch.tensor(starts, dtype=torch.int32, device=device)
 
 
 def record_attention_plain(
@@ -98,9 +113,17 @@ class Attention:
         longest = max(b - a for a, b in pairwise(starts))
         self.starts, self.scale, self.arena = starts, scale, arena
         self.window = window if window is not None and longest > window else None
+        self.longest = longest
+        self.flash: tuple[Tensor, ...] = ()  # what flash attention leaves for its backward pass
 
     def forward(self, q_THE: Tensor, k_TKE: Tensor, v_TKE: Tensor, out_THE: Tensor) -> None:
         """Write what each query finds into ``out_THE``."""
+        if _has_flash(q_THE):
+            out, *self.flash = torch.ops.aten._flash_attention_forward(
+                q_THE, k_TKE, v_TKE, *self._records(q_THE.device), 0.0, True, False, **self._limits()
+            )
+            out_THE.copy_(out)
+            return
         if not self._by_hand(q_THE):
             out_THE.copy_(self._by_record(q_THE, k_TKE, v_TKE))
             return
@@ -120,6 +143,14 @@ class Attention:
         dq_THE: Tensor, dk_TKE: Tensor, dv_TKE: Tensor,
     ) -> None:  # fmt: skip
         """Write the gradients by queries, keys and values; the probabilities are computed again (Dao et al. 2022)."""
+        if _has_flash(q_THE):
+            sums, state, unused, _ = self.flash
+            given = (dout_THE, q_THE, k_TKE, v_TKE, out_THE, sums, *self._records(q_THE.device), 0.0, True)
+            found = torch.ops.aten._flash_attention_backward(*given, state, unused, **self._limits())
+            for into, grad in zip((dq_THE, dk_TKE, dv_TKE), found, strict=True):
+                into.copy_(grad)
+            self.flash = ()
+            return
         if not self._by_hand(q_THE):
             self._backward_by_autograd(dout_THE, q_THE, k_TKE, v_TKE, dq_THE, dk_TKE, dv_TKE)
             return
@@ -144,6 +175,14 @@ class Attention:
                 dk_KTE[head, keys].addmm_(dp_QL.T, q_QE, alpha=self.scale)
         for d_KTE, d_THE in ((dq_KUE, dq_THE), (dk_KTE, dk_TKE), (dv_KTE, dv_TKE)):
             _from_heads(d_KTE, d_THE)
+
+    def _records(self, device: torch.device) -> tuple[Tensor, Tensor, int, int]:
+        borders = _borders(tuple(self.starts), device)
+        return borders, borders, self.longest, self.longest
+
+    def _limits(self) -> dict[str, float | int | None]:
+        window = {} if self.window is None else {"window_size_left": self.window - 1, "window_size_right": 0}
+        return {"scale": self.scale, **window}
 
     def _by_hand(self, x: Tensor) -> bool:
         """Whether attention is computed block by block: on the CPU, for which meta stands where a step is planned.

@@ -21,6 +21,7 @@ from buke.kernels.linear import add_product, widened
 from buke.kernels.parts import Layer, Linear, Place
 
 PART = 2**19  # elements that an elementwise pass works on at once, so that the next pass finds them in the cache
+PART_OF_CARD = 2**24  # on a card each pass costs a call
 BITS = {  # queries and keys stay whole: their rounding would go into an exponent
     "half": {"x": 16, "v": 16, "found": 16, "h": 16, "gate": 16, "up": 16},
     "byte": {"x": 16, "v": 16, "found": 16, "h": 16, "gate": 8, "up": 8},
@@ -80,6 +81,8 @@ class Work:
         """Hold no buffer that layers share between forward and backward, so that what is given back goes."""
         if self.keep == "input":
             self.kept.clear()  # all of it is computed again
+            if isinstance(self.attention, Attention):
+                self.attention.flash = ()
         self.kept |= {name: packed.values_TI for name, packed in self.packed.items() if name in self.kept}  # a shape
 
     # the layer
@@ -144,7 +147,7 @@ class Work:
     def act(self, gate_TF: Tensor, up_TF: Tensor) -> Tensor:
         """SiLU(gate) times up (Shazeer 2020); in the place of gate where that is kept otherwise."""
         act_TF = gate_TF if "gate" in self.bits else self.take("act", *gate_TF.shape)
-        for rows in _parts(gate_TF):
+        for rows in self.parts(gate_TF):
             self.put_away("gate", gate_TF[rows], rows, gate_TF)
             self.put_away("up", up_TF[rows], rows, up_TF)
             torch.ops.aten.silu.out(gate_TF[rows], out=act_TF[rows])
@@ -159,7 +162,7 @@ class Work:
         dlow_TR, db = self.low_backward("down", (down,), [dy_TD], dact_TF)
         wide = torch.promote_types(dact_TF.dtype, torch.float32)
         da_RF = None if dlow_TR is None else dact_TF.new_zeros(dlow_TR.shape[1], shape[1], dtype=wide)
-        for rows in _parts(dact_TF):
+        for rows in self.parts(dact_TF):
             dact_PF = dact_TF[rows]
             gate_PF, up_PF = (self.part(name, rows) for name in ("gate", "up"))
             silu_PF = torch.ops.aten.silu.out(gate_PF, out=self.take("silu part", *dact_PF.shape))
@@ -174,6 +177,12 @@ class Work:
         """Rows of what was kept."""
         x_PI = self.kept[name][rows]
         return self.packed[name].read(self.take(f"{name} part", *x_PI.shape), rows) if name in self.packed else x_PI
+
+    def parts(self, x_TI: Tensor) -> Iterator[slice]:
+        """Rows, as many as an elementwise pass works on at once."""
+        most = PART_OF_CARD if x_TI.is_cuda or self.place.arena.card else PART
+        step = max(1, most // x_TI.shape[1])
+        return (slice(start, start + step) for start in range(0, len(x_TI), step))
 
     # linear layers with adapters
 
@@ -299,9 +308,3 @@ def _paired(linears: Sequence[Linear], da_RI: Tensor, db: Sequence[Tensor]) -> l
     adapted = [one.a_RI for one in linears if one.a_RI is not None]
     da = da_RI.to(adapted[0].dtype).split([len(a) for a in adapted])
     return [grad for pair in zip(da, db, strict=True) for grad in pair]
-
-
-def _parts(x_TI: Tensor) -> Iterator[slice]:
-    """Rows, about PART elements at once."""
-    step = max(1, PART // x_TI.shape[1])
-    return (slice(start, start + step) for start in range(0, len(x_TI), step))

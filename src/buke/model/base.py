@@ -124,7 +124,8 @@ def width_of(config: Mapping[str, Any]) -> int:
 
 def has_tiles() -> bool:
     """Whether this processor has units for products of bfloat16 matrices, and PyTorch says so."""
-    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("amx_bf16"))
 
 
 @dataclass

@@ -12,10 +12,13 @@ from buke.runfolder import amount
 from buke.words import Refusal, t
 
 RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
+ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md
 LEAST_ROW = 256  # tokens: products of shorter rows are slower
 LENGTHS = (3072, 2048, 1536, 1024, 768, 512, 256)  # tokens of the longest record that are tried in place of too many
-CUDA_CONTEXT = 500_000_000  # bytes that CUDA and its libraries take of a card, assumed
-CUDA_POOLS = 22 * 2**20  # bytes of segments that the allocator has begun
+CUDA_CONTEXT = (
+    780_000_000  # bytes that CUDA and its libraries take of a card: 0.72 to 0.88 GB were measured of a large one
+)
+CUDA_POOLS = 220_000_000  # bytes of segments that the allocator has begun, and what cuBLAS works in
 SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
 WORKSPACE = 60_000_000  # bytes that the libraries of matrix products, and Python by then, take on the CPU
 FREE_SHARE = 0.9  # of the memory that is free: other programs are there too
@@ -113,7 +116,7 @@ def first_fit(task: Task, budget: int) -> tuple[Fit, int]:
 def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     """Ways to compute with their ``row_tokens``, those that lose least first. What the user chose stays."""
     s, cuda = task.settings, task.device == "cuda"
-    rows = [s.row_tokens]
+    rows = [ROW_OF_CARD if cuda and not task.chosen("row_tokens") else s.row_tokens]
     while not task.chosen("row_tokens") and rows[-1] // 2 >= max(task.longest, LEAST_ROW):
         rows.append(rows[-1] // 2)
     kinds: tuple[str, ...] = (s.activations,)
