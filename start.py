@@ -23,7 +23,7 @@ import shutil
 import sys
 import time
 
-if sys.version_info < (3, 10):  # noqa: UP036 - the one place that an older Python still reaches
+if sys.version_info < (3, 10):  # the one place that an older Python still reaches
     sys.stderr.write(
         "buke needs Python 3.10 or later, and this is Python {}.{}: install a newer one from https://www.python.org "
         "/ buke 需要 Python 3.10 或更高版本，请先安装。\n".format(*sys.version_info[:2])
@@ -376,16 +376,9 @@ class Pip:
         text, ended, failed = "", threading.Event(), True
         self.note(busy=True)
         threading.Thread(target=self.keep_the_clock, args=(ended,), daemon=True).start()
-        with (
-            open(self.log, "a", encoding="utf-8") as log,
-            subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=pip_environment(os.environ),
-                cwd=self.venv,
-            ) as process,
-        ):
+        with open(self.log, "a", encoding="utf-8") as log, subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=pip_environment(os.environ), cwd=self.venv
+        ) as process:
             log.write(f"\n$ {' '.join(command)}\n")
             try:
                 for raw in process.stdout or ():

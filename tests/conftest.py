@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,11 @@ from buke.machine import free_memory
 
 ONE = int(2.5e9)  # bytes of memory that a process of tests may need
 
+if sys.dont_write_bytecode:  # then each of the many processes here would compile PyTorch anew, which takes ten seconds
+    kept = Path(__file__).resolve().parents[1] / ".pytest_cache" / "bytecode"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(kept)
+    sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: a process for each core already
 
@@ -26,6 +34,12 @@ settings.load_profile("buke")
 def pytest_xdist_auto_num_workers() -> int:
     """As many processes as there are cores, where memory allows."""
     return max(1, min(os.cpu_count() or 1, free_memory() // ONE))
+
+
+def pytest_collection_finish() -> None:
+    """The libraries are imported by now and stay, so nobody has to look through them for what can go."""
+    gc.collect()
+    gc.freeze()
 
 
 class NetworkUsed(AssertionError):

@@ -93,24 +93,31 @@ def on(disk: Disk) -> Iterator[Disk]:
 
 
 def start(
-    arguments: Sequence[str], log: Path, *, dies_at: int = 0, slow: float = 0.0, terminal: str = ""
+    arguments: Sequence[str], log: Path, *, dies_at: int = 0, slow: float = 0.0, terminal: str = "", room: int = 0
 ) -> BaseProcess:
     """``buke`` in a process of its own, what it says going into ``log``.
 
     dies_at: the write at which it is killed. slow: seconds added to each step. terminal: name of the device that
-    becomes its terminal, in place of the log.
+    becomes its terminal, in place of the log. room: bytes that it gets beyond what it has when training begins.
     """
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))  # for the server below
-    context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
-    if hasattr(os, "fork"):  # it loads what is heavy once, and each process is a copy of it
-        late = ["transformers.models.llama.modeling_llama", "matplotlib.figure", "matplotlib.backends.backend_agg"]
-        context.set_forkserver_preload(["buke.cli.commands", "buke.cli.road", "tiny", "faults", *late])
-    process: BaseProcess = context.Process(target=_child, args=(list(arguments), log, dies_at, slow, terminal))
+    given = (list(arguments), log, dies_at, slow, terminal, room)
+    process: BaseProcess = multiprocessing.get_context(method()).Process(target=_child, args=given)  # type: ignore[attr-defined]
     process.start()
     return process
 
 
-def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal: str) -> None:
+def method() -> str:
+    """How processes are started: where the system can, as copies of one that has loaded what is heavy."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))  # for that one
+    if not hasattr(os, "fork"):
+        return "spawn"
+    late = ["transformers.models.llama.modeling_llama", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+    preload = ["buke.cli.commands", "buke.cli.road", "tiny", "faults", *late]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(preload)
+    return "forkserver"
+
+
+def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal: str, room: int) -> None:
     import torch
 
     from buke import cli
@@ -129,6 +136,8 @@ def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal:
     runfolder.disk = counting = Faulty(dies_at, dying)
     if slow:
         _slow_down(slow)
+    if room:
+        _limit(room)
     code = cli.run(arguments)
     log.with_suffix(".calls").write_text(str(counting.calls))
     sys.stdout.flush()
@@ -153,6 +162,23 @@ def _slow_down(seconds: float) -> None:
         return plain(*given)
 
     loop.take_step = slowly
+
+
+def _limit(room: int) -> None:
+    """Let the kernel refuse memory from when training begins."""
+    import resource
+
+    from buke.train.job import Job
+
+    plain = Job.events
+
+    def events(self: Job) -> Any:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        held = int(status.partition("VmData:")[2].split()[0]) << 10
+        resource.setrlimit(resource.RLIMIT_DATA, (held + room, resource.RLIM_INFINITY))
+        return plain(self)
+
+    Job.events = events  # type: ignore[method-assign]
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:

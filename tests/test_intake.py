@@ -743,15 +743,15 @@ def test_medical_as_alpaca_is_the_same_lessons() -> None:
 
 def test_gsm8k_whole_and_fast() -> None:
     path = shared("gsm8k/train.jsonl")
-    start = time.perf_counter()
+    start = time.process_time()
     intake = read([path])
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(intake.records) == 7473
     assert {finding.severity for finding in intake.findings} <= {Severity.WARNING}
     assert len(intake.findings) < 30
     assert not any("<<" in r.thought or ">>" in r.thought or "####" in r.thought for r in intake.records)
     assert all(float(r.answer.replace(",", "")) is not None for r in intake.records)
-    assert seconds < 3  # a fifth of a second on an idle machine; the bound allows for a busy one
+    assert seconds < 3  # of processor time; a fifth of a second on an idle machine
 
 
 def test_other_shapes() -> None:

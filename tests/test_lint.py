@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("words", [["ruff", "check", "."], ["mypy"]], ids=["ruff", "mypy"])
+@pytest.mark.parametrize(
+    "words", [["ruff", "check", "."], pytest.param(["mypy"], marks=pytest.mark.slow)], ids=["ruff", "mypy"]
+)
 def test_nothing_to_complain_about(words: list[str]) -> None:
     command = [sys.executable, "-m", *words]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False)

@@ -384,12 +384,16 @@ def test_the_record_with_a_nan_is_named_and_nothing_moves(awake: Callable[..., M
 # the adapter
 
 
-@each_kind
 @pytest.mark.parametrize(
-    "given_",
-    [{}, {"bias": "all"}, {"bias": "lora_only"}, {"targets": "q_proj,down_proj", "layers": "upper"}, {"rslora": True}],
+    ("kind", "given_"),
+    [
+        *((kind, {"bias": "all"}) for kind in KINDS),
+        *(("qwen2", given) for given in (
+            {}, {"bias": "lora_only"}, {"targets": "q_proj,down_proj", "layers": "upper"}, {"rslora": True},
+        )),
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_a_saved_adapter_is_a_peft_adapter(
     folders: dict[str, Path],
     awake: Callable[..., Model],

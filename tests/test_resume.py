@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftConfig
 from safetensors.torch import load_file
 
 from buke import checkpoint, cli, compare, runfolder, words
@@ -285,6 +286,39 @@ def test_a_checkpoint_that_finds_no_room_is_said_once_and_tried_again(begin: Cal
     assert steps == list(range(1, job.loop.steps + 1))  # the lines waited for the disk
 
 
+def test_lines_that_waited_for_room_go_before_the_checkpoint(
+    begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, plain = begin(), runfolder.append_line
+    monkeypatch.setattr(runfolder, "append_line", lambda *_: failing(errno.ENOSPC)())
+    for event in job.events():
+        if isinstance(event, Step) and event.step == 3:
+            monkeypatch.setattr(runfolder, "append_line", plain)
+        if isinstance(event, Saved):
+            break  # as a kill does
+    assert [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)] == [1, 2, 3]
+    assert [line["step"] for line in runfolder.read_lines(job.run / runfolder.EVAL)] == [0]
+    monkeypatch.setattr(runfolder, "append_line", lambda *_: failing(errno.EACCES)())
+    assert isinstance(job.loop.save(), Saved)  # a log that stays shut costs no step
+
+
+def test_an_adapter_is_written_by_the_disk_alone_and_peft_reads_it(begin: Callable[..., Job]) -> None:
+    class Noting(Faulty):
+        def rename(self, old: Path, new: Path) -> None:
+            renamed.append(new.name)
+            super().rename(old, new)
+
+    job, renamed = begin(targets="up_proj,q_proj,v_proj,down_proj"), list[str]()
+    with on(Noting()):
+        job._write_adapter(job.model.adapter_state())
+    folder = job.run / runfolder.ADAPTER
+    assert {path.name for path in folder.iterdir()} < set(renamed)
+    theirs, ours = job.model.peft.peft_config["default"].to_dict(), PeftConfig.from_pretrained(str(folder)).to_dict()
+    assert ours == theirs | {"peft_version": ours["peft_version"]}
+    named = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["target_modules"]
+    assert named == sorted(theirs["target_modules"])  # a set: in each process it would be another order
+
+
 def test_an_adapter_that_finds_no_room_is_a_refusal_and_only_it_is_done_again(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,7 +400,7 @@ def test_a_lock_of_another_machine_or_of_an_older_process_of_this_number(tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), ("SIGHUP", 129)])
 def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
-    sent: Any, code: int, base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sent: Any, code: int, base: Path, data: Path, tmp_path: Path, whole: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, run = line_of(base, data, tmp_path, "--name", "a", "--save-every", "100"), tmp_path / "runs" / "a"
     process = start(line, tmp_path / "log", slow=0.1)
@@ -381,8 +415,7 @@ def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
     assert "Traceback" not in said
     assert cli.run(line) == 0
     assert "Going on after step" in capsys.readouterr().err
-    assert cli.run(line_of(base, data, tmp_path, "--name", "whole")) == 0
-    assert (run / WEIGHTS).read_bytes() == (tmp_path / "runs" / "whole" / WEIGHTS).read_bytes()
+    assert (run / WEIGHTS).read_bytes() == whole
 
 
 @POSIX

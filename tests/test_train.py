@@ -28,6 +28,7 @@ from buke.train.job import Job, learning_rate_for
 from buke.train.loop import Loop, Resumed, Saved, Stopped
 from buke.train.step import Ranks, rate_at, take_step
 from buke.words import Refusal
+from faults import method
 from tiny import lessons, tiny_folder, write_lessons
 
 WEIGHTS = "adapter_model.safetensors"
@@ -591,7 +592,9 @@ def one_of_two(rank: int, base: Path, data: Path, folder: Path) -> None:
 def test_two_processes_train_the_same_adapter_as_one(base: Path, data: Path, tmp_path: Path) -> None:
     loop = alone(base, data, tmp_path)
     steps = [event for event in loop.events() if isinstance(event, Step)]
-    torch.multiprocessing.spawn(one_of_two, (base, data, tmp_path), nprocs=2)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+        one_of_two, (base, data, tmp_path), nprocs=2, start_method=method()
+    )
     both = [load_file(tmp_path / f"rank-{rank}.safetensors") for rank in (0, 1)]
     for name, tensor in loop.best.items():
         assert torch.equal(both[0][name], both[1][name])

@@ -35,8 +35,10 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_folder(folder / "base")
     write_lessons(folder / "old.jsonl", 48)
     words.set_language("en")
-    line = ["train", str(folder / "old.jsonl"), "--model", str(folder / "base"), "--name", "a", "--save-every", "3"]
-    assert run([*line, *SMALL, "--runs", str(folder / "runs")]) == 0
+    line = ["train", "old.jsonl", "--model", "base", "--name", "a", "--save-every", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # so that what is verified elsewhere was named from here
+        assert run([*line, *SMALL, "--runs", str(folder / "runs")]) == 0
     return folder
 
 

@@ -180,7 +180,10 @@ class Settings(BaseModel):
         ("use_rslora",),
     )  # fmt: skip
     dropout: float = setting(
-        0.0, "lora", "dropout on the adapter's input while training", "训练时适配器输入的 dropout",
+        0.0, "lora",
+        "dropout on the adapter's input while training; what is dropped, and so the adapter, then depends on how "
+        "records are split (--batch, --row-tokens)",
+        "训练时适配器输入的 dropout；丢弃哪些值（因而适配器）此时取决于记录怎样拆分（--batch、--row-tokens）",
         ("lora_dropout",), ge=0, lt=1,
     )  # fmt: skip
     bias: Literal["none", "lora_only", "all"] = setting(

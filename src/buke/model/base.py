@@ -339,7 +339,11 @@ class Model:
         """Write the adapter (or ``state``) in PEFT's format, with buke's own notes beside it."""
         folder.mkdir(parents=True, exist_ok=True)
         write_pieces(folder / "adapter_model.safetensors", safetensors_of(state or self.adapter_state()))
-        self.peft.peft_config["default"].save_pretrained(str(folder))
+        config = {  # PEFT's sets of names have another order in each process
+            name: sorted(value) if isinstance(value, set) else value
+            for name, value in sorted(self.peft.peft_config["default"].to_dict().items())
+        }
+        write_json(folder / "adapter_config.json", config)
         write_json(folder / "buke.json", notes)
 
     def load_adapter(self, folder: Path) -> None:

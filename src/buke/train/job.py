@@ -72,6 +72,7 @@ class Job:
         self.watch = self.loop.watch = Watch(self.model.device.type, limit)
         names = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)
         self.lines = {name: runfolder.Lines(self.run / name) for name in names}
+        self.loop.flush = self._flush
 
     def events(self) -> Iterator[Event]:
         """Train. Each event is on disk before it is passed on; at the end the best adapter is written and loaded.
@@ -90,14 +91,19 @@ class Job:
                 self._tightened(event)
             yield from self._told(event)
             self._pace_known(event)
-        self._keep()
-        self.loop.optimizer.state.clear()  # the questions that follow need the room
+        self.loop.optimizer.state.clear()  # the adapter is read, and the questions that follow asked, in its room
         self.model.release()
         trim()
+        self._keep()
 
     def save(self) -> Saved | NotSaved:
         """Write a checkpoint now, for an interrupted run."""
         return self.loop.save()
+
+    def _flush(self) -> None:
+        """Write the lines that wait. Raises OSError where the disk still does not take them."""
+        for lines in self.lines.values():
+            lines.flush()
 
     def release(self) -> None:
         """Give the run folder back to other processes."""
@@ -198,8 +204,7 @@ class Job:
         if self.loop.ranks.index:
             return
         self.model.lower = None  # its room on the disk is free again
-        for lines in self.lines.values():
-            lines.flush()
+        self._flush()
         self._write_adapter(self.loop.best)
         self.model.load_adapter(self.run / runfolder.ADAPTER)
         p = self.loop.progress
@@ -531,7 +536,10 @@ def _manifest(found: Found) -> dict[str, Any]:
             "precision": model.precision,
             "sha256": hub.hashes(folder),
         },
-        "data": [{"path": file.path, "bytes": file.bytes, "sha256": file.sha256} for file in found.lessons.files],
+        "data": [
+            {"path": str(Path(file.path).resolve()), "bytes": file.bytes, "sha256": file.sha256}
+            for file in found.lessons.files
+        ],
         "prompt": {
             "fingerprint": spoken.fingerprint,
             "template": spoken.template,

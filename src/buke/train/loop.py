@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,6 +135,7 @@ class Loop:
     tightened: list[Tightened] = field(default_factory=list)  # not passed on yet
     earlier: Sequence[Example] = ()  # held out by the run that this one goes on from; scored, never learned
     pace: Pace = field(default_factory=Pace)
+    flush: Callable[[], None] = lambda: None  # writes what waits of the log, for no checkpoint is to be ahead of it
     unsaved: bool = False  # whether the last checkpoint could not be written
     leaving: Callable[[], bool] = lambda: False  # asked while scoring, which may take long: whether to leave it
 
@@ -154,6 +156,8 @@ class Loop:
         """Write a checkpoint of the state as it is between two steps. A disk that does not take it stops nothing."""
         p, parameters = self.progress, self.model.trained()
         again = self.unsaved
+        with suppress(OSError):  # a log that is not written is no reason to lose the steps
+            self.flush()
         try:
             folder = checkpoint.save(self.run, p, parameters, self.optimizer, self.best, self.settings.keep)
         except OSError as error:
