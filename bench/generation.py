@@ -3,8 +3,9 @@
     python bench/generation.py [--questions 40] [--tokens 256] [--group 8] [--model DIR] [--adapter] [--json]
 
 In each round the same group of questions is answered by all, one after the other, so that a machine that grows slow
-grows slow for all. Every answer has the same length: no end token ends it. Greedy, float32. Quoted are medians, their
-spread, and ratios round by round. --adapter: with a LoRA adapter on all linear layers (rank 16), as after a training.
+grows slow for all. Every answer has the same length: no end token ends it. Greedy. Quoted are medians, their spread,
+and ratios round by round. --precision bf16: all in bfloat16. --batched: without one by one, which takes long.
+--adapter: with a LoRA adapter on all linear layers (rank 16), as after a training.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ def questions(count: int) -> list[str]:
     return [" ".join(rng.choice(WORDS) for _ in range(rng.randint(20, 120))) + "?" for _ in range(count)]
 
 
-def theirs(folder: Path, adapter: bool) -> Any:
+def theirs(folder: Path, adapter: bool, precision: str) -> Any:
     """The model as transformers (and PEFT) load it."""
     import torch
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     if adapter:
         from peft import LoraConfig, get_peft_model
 
@@ -52,9 +53,9 @@ def theirs(folder: Path, adapter: bool) -> Any:
     return model.eval()
 
 
-def contenders(folder: Path, tokens: int, adapter: bool) -> dict[str, Callable[[list[str]], int]]:
+def contenders(folder: Path, tokens: int, adapter: bool, precision: str) -> dict[str, Callable[[list[str]], int]]:
     """Name -> answer these questions; how many tokens were written."""
-    settings, _ = make({"model": str(folder), "rank": 16, "alpha": 32, "device": "cpu", "precision": "fp32"})
+    settings, _ = make({"model": str(folder), "rank": 16, "alpha": 32, "device": "cpu", "precision": precision})
     ours = load(folder, settings)
     if adapter:
         ours.add_adapter(settings)
@@ -62,7 +63,7 @@ def contenders(folder: Path, tokens: int, adapter: bool) -> dict[str, Callable[[
     spoken.__dict__["stops"] = frozenset()  # no end token
     endless = Sampling(thought_budget=tokens, answer_budget=tokens, ask_answer=False)
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = theirs(folder, adapter)
+    model = theirs(folder, adapter, precision)
 
     def mine(group: list[str]) -> int:
         records = [Record.make(text, "", "", "") for text in group]
@@ -89,10 +90,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--group", type=int, default=8, help="questions of a round, answered at once where batched")
     parser.add_argument("--model", type=Path, help="a model folder (default: the built-in SmolLM2-135M)")
+    parser.add_argument("--batched", action="store_true")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--adapter", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    those = contenders(given.model or hub.resolve("embedded"), given.tokens, given.adapter)
+    those = contenders(given.model or hub.resolve("embedded"), given.tokens, given.adapter, given.precision)
+    if given.batched:
+        del those["transformers one by one"]
     asked = questions(given.questions)
     for answer in those.values():
         answer(asked[:1])  # warm
