@@ -32,7 +32,8 @@ HEAD = """# What fits where
 
 Written by `python docs/memory_table.py`: for each R1 distill and memory the longest record, of 4,096, 2,048, 1,024 and
 512 tokens, with which a run was planned to fit, and how: LoRA of rank 16 on all linear layers. GB are 10^9 bytes.
-**Predicted, not run on a GPU.** Of a card 0.5 GB are taken to be CUDA's, of a machine 2 GB the system's.
+**Predicted**; of a card 1 GB is taken to be CUDA's, its libraries' and what the allocator holds in reserve (an H200 was
+seen to take 0.9 to 1.1), of a machine 2 GB the system's. CPU rows are for float32.
 
 *streamed*: the frozen weights stay in 16 bit in their file (CPU), or in the machine's memory (card, which then needs as
 much of that as stands in the second column, and holds the head and two layers at a time). *parts*: as streamed, but a

@@ -21,6 +21,9 @@ from transformers import AutoModelForCausalLM
 
 from buke import prompt as room
 from buke.config import Settings
+from buke.generate import KeyValues
+from buke.kernels import linear, linear_cross_entropy
+from buke.kernels import loss as loss_room
 from buke.model import Model, choose_device, choose_precision, load
 from buke.pack import rows
 from buke.records import Example, Record, Row
@@ -569,6 +572,35 @@ def test_bf16_trains_close_to_fp32(
     assert float(loss.detach()) / count == pytest.approx(float(exact.loss_sum(row)[0].detach()) / count, rel=0.03)
     outcome = take_step(model, [row], optimizer_for(model.trained(), 1e-3, 0.0), 1.0, Ranks())
     assert outcome.taken
+
+
+def test_rows_of_bf16_are_rounded_up_and_nothing_else_changes(
+    awake: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training, prompts and layers below the adapter give what rows as they are give."""
+    model, ids, starts = awake(precision="bf16"), list(range(3, 80)), (0, 30, 77)
+    targets = torch.arange(77) % 50
+
+    def all_of_it() -> list[torch.Tensor]:
+        hidden = model.hidden(ids, starts)
+        loss = linear_cross_entropy(hidden, model.head, targets)
+        loss.backward()
+        grads = [p.grad for p in model.trained().values()]
+        for p in model.trained().values():
+            p.grad = None
+        assert model.fast is not None
+        with torch.no_grad():
+            below = model.fast.below(ids)
+            begun = model.begin([ids[:30], ids[30:]], KeyValues(2, 47))
+        return [x.detach() for x in (hidden, loss, below, begun, *grads) if x is not None]
+
+    rounded = all_of_it()
+    assert len(rounded) > 8
+    assert len(rounded[0]) == len(rounded[2]) == 77
+    monkeypatch.setattr(linear, "ALIKE", 1)
+    monkeypatch.setattr(loss_room, "ALIKE", 1)
+    for one, two in zip(rounded, all_of_it(), strict=True):
+        assert float((one.float() - two.float()).norm()) <= 0.02 * float(two.float().norm())
 
 
 def test_precision_and_device_are_chosen_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:

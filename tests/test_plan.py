@@ -74,7 +74,7 @@ def row(tokens: int) -> Row:
 def real_peak(folder: Path, way: Way, **given: Any) -> int:
     """The most bytes of tensors that live in the second of two real steps."""
     weights = "streamed" if way.streamed else "resident"
-    settings, _ = make({"model": str(folder), "device": "cpu", "weights": weights, **given})
+    settings, _ = make({"model": str(folder), "device": "cpu", "weights": weights, "precision": way.precision, **given})
     model = load(folder, settings)
     model.add_adapter(settings)
     if model.fast is not None:
@@ -97,7 +97,12 @@ FEW = {"layers": "3-4", "targets": "q_proj,down_proj"}
 
 @pytest.mark.parametrize(
     ("way", "given"),
-    [*((way, {}) for way in WAYS), *((way, FEW) for way in WAYS[2:]), (WAYS[0], {"dropout": 0.1})],
+    [
+        *((way, {}) for way in WAYS),
+        *((way, FEW) for way in WAYS[2:]),
+        (WAYS[0], {"dropout": 0.1}),
+        (Way(130, "bf16"), {}),
+    ],
     ids=str,
 )
 def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: dict[str, Any]) -> None:

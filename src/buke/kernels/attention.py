@@ -31,7 +31,8 @@ def record_attention(
     One call of scaled_dot_product_attention a record: no mask over the whole row is ever made.
     """
     parts = []
-    if q_HTE.shape[0] != k_KTE.shape[0] and not _shares_keys(q_HTE):
+    masked = window is not None and max(b - a for a, b in pairwise(starts)) > window  # flash takes no mask
+    if q_HTE.shape[0] != k_KTE.shape[0] and not _shares_keys(q_HTE, masked):
         k_KTE, v_KTE = (x.repeat_interleave(len(q_HTE) // len(x), 0) for x in (k_KTE, v_KTE))
     for start, stop in pairwise(starts):
         q, k, v = (x[None, :, start:stop] for x in (q_HTE, k_KTE, v_KTE))
@@ -44,12 +45,12 @@ def record_attention(
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def _shares_keys(q: Tensor) -> bool:
+def _shares_keys(q: Tensor, masked: bool) -> bool:
     """Whether torch has a kernel for query heads that share a key head which does not hold all scores at once.
 
     On a card only flash attention is one; without it 4,096 tokens in float32 took 3.2 GB more, and twice the time.
     """
-    return not q.is_cuda or _has_flash(q)
+    return not q.is_cuda or (_has_flash(q) and not masked)
 
 
 def _has_flash(x: Tensor) -> bool:

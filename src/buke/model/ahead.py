@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -100,8 +101,9 @@ class Ahead:
             with torch.inference_mode(False):  # scoring makes them, training uses them
                 self.slots = [torch.empty_like(largest, device=self.device) for _ in range(SLOTS)]
         slot, block = 1 - self.used, self.blocks[number]
-        self.holds[slot] = number
+        self.holds[slot] = None  # until the copy was asked for
         self.copied[slot] = self.lane.copy(self.slots[slot][: len(block)], block)
+        self.holds[slot] = number
         self.copies += 1
 
 
@@ -148,4 +150,8 @@ def _readable(count: int, like: Tensor) -> Tensor:
     place, runtime = pages.data_ptr(), torch.cuda.cudart()
     if int(runtime.cudaHostRegister(place, size, 0)) == 0:  # else copies are slower, and no less right
         weakref.finalize(owner, runtime.cudaHostUnregister, place).atexit = False
+    else:  # the refusal is kept, and would be told as the fault of what is computed next
+        with suppress(RuntimeError, AssertionError):
+            torch.zeros(1, device="cuda")
+            torch.cuda.synchronize()
     return torch.frombuffer(owner, dtype=like.dtype)

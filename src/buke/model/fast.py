@@ -12,7 +12,7 @@ import torch
 from peft.tuners.lora import Linear as PeftLinear
 from torch import Tensor, nn
 
-from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer
+from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer, rows_to_add
 from buke.kernels.attention import Attention
 from buke.model.ahead import Ahead
 from buke.pack import groups
@@ -96,7 +96,11 @@ class Fast:
     ) -> Tensor:  # fmt: skip
         """The layers over tokens (T, D), with an attention of the caller's if there is one. own: which of them."""
         decoder = self.base.get_decoder()
-        device = self.layers[adapted][0].norm1_D.device  # the embedding's rows may be elsewhere
+        like = self.layers[adapted][0].norm1_D  # the embedding's rows may be elsewhere
+        count, device = len(ids), like.device
+        if not isinstance(ids, Tensor):  # prompts and records, of any length; no attention is computed of what is added
+            more = rows_to_add(count, like.dtype, device)
+            ids, places = [*ids, *[ids[0]] * more], [*places, *[0] * more]
         x_TD: Tensor = decoder.embed_tokens(torch.as_tensor(ids, device=device)[None])[0]
         cos_1TE, sin_1TE = decoder.rotary_emb(x_TD, torch.as_tensor(places, device=device)[None])
         place = Place(cos_1TE[0], sin_1TE[0], starts, self.arena, bring=self.bring)
@@ -104,7 +108,7 @@ class Fast:
             own_attention = attention and attention(number, layer, place)
             layer = place.at_hand(layer, number, (number + 1) % len(self.layers[adapted]))
             x_TD = Work(layer, place, number, x_TD, attention=own_attention).forward(x_TD)
-        return x_TD
+        return x_TD[:count]
 
 
 def fast_of(base: Any, ahead: Ahead | None = None) -> Fast | None:

@@ -116,7 +116,7 @@ def first_fit(task: Task, budget: int) -> tuple[Fit, int]:
 def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     """Ways to compute with their ``row_tokens``, those that lose least first. What the user chose stays."""
     s, cuda = task.settings, task.device == "cuda"
-    rows = [ROW_OF_CARD if cuda and not task.chosen("row_tokens") else s.row_tokens]
+    rows = [_largest_row(task)]
     while not task.chosen("row_tokens") and rows[-1] // 2 >= max(task.longest, LEAST_ROW):
         rows.append(rows[-1] // 2)
     kinds: tuple[str, ...] = (s.activations,)
@@ -149,14 +149,19 @@ def _weights(task: Task) -> list[tuple[bool, bool]]:
     return [streamed] if large else [resident, streamed]
 
 
+def _largest_row(task: Task) -> int:
+    """The ``row_tokens`` that are tried first."""
+    return ROW_OF_CARD if task.device == "cuda" and not task.chosen("row_tokens") else task.settings.row_tokens
+
+
 def _tokens(task: Task, row: int) -> int:
     """Of the longest row."""
-    return max(task.longest, min(row, sum(task.lengths)))
+    return max(task.longest, min(row, sum(sorted(task.lengths)[-task.settings.batch :])))
 
 
 def _known(task: Task, where: tuple[bool, bool]) -> Trace:
     """The trace of the first way that is tried: what it says of the weights is true of all."""
-    cuda, tokens = task.device == "cuda", _tokens(task, task.settings.row_tokens)
+    cuda, tokens = task.device == "cuda", _tokens(task, _largest_row(task))
     way = Way(tokens, task.precision, streamed=where[0], cuda=cuda, ahead=where[1])
     return KNOWN.trace(task, way)
 

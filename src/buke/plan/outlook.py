@@ -18,7 +18,7 @@ EFFICIENCY = 0.6  # of a product's speed, that a whole step reaches; docs/perfor
 ASKING_EFFICIENCY = 0.25  # the same of answers to some questions at once
 SMALL_FILES = 10_000_000  # bytes of report, curve, answers and lists, about
 FIRST_STEPS = 3  # after which the time is known better
-CHOSEN = ("weights", "activations", "recompute", "row_tokens", "generation_batch")
+CHOSEN = ("precision", "weights", "activations", "recompute", "row_tokens", "generation_batch")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         s.model,
         task.device,
         task.precision,
-        _chosen(fit, s),
+        _chosen(task, fit),
         why,
         shape,
         memory,
@@ -110,10 +110,12 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     )
 
 
-def _chosen(fit: Fit, settings: Settings) -> dict[str, Any]:
+def _chosen(task: Task, fit: Fit) -> dict[str, Any]:
+    settings = task.settings
     # the kind stays what was asked for where layers are computed again: then only their inputs wait
     kind = settings.activations if fit.way.recompute and settings.activations != "auto" else fit.way.activations
     return {
+        "precision": task.precision,
         "weights": fit.way.weights,
         "activations": kind,
         "recompute": fit.way.recompute,
@@ -136,7 +138,8 @@ def _why(task: Task, fit: Fit, before: int, room: int) -> dict[str, str]:
         "row_tokens": fit.row_tokens != s.row_tokens,
         "generation_batch": bool(s.questions) and fit.generation_batch < min(s.generation_batch, s.questions),
     }
-    return {name: text for name, is_open in open_.items() if is_open}
+    why = {"precision": t("plan.why_precision", device=task.device)} if s.precision == "auto" else {}
+    return why | {name: text for name, is_open in open_.items() if is_open}
 
 
 def _time(task: Task, fit: Fit, tokens: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from buke.config import Settings
-from buke.kernels import Arena
+from buke.kernels import Arena, rows_to_add
 from buke.model import Model
 from buke.model.base import PRECISIONS, layers_asked
 from buke.model.shape import config_of, shape
@@ -22,6 +22,7 @@ from buke.plan.live import Live, Marking, Round, Stretch, cuda_size, following
 from buke.records import Example, Row
 
 ALIKE = 3  # layers of a kind that are followed: the first, the last and one between them
+CPU, CARD = torch.device("cpu"), torch.device("cuda")
 FIRST_TOKENS = 16  # of the row before the one that matters: its gradients are there when that comes
 Step = Callable[[Model, Sequence[Row]], Any]
 Prepare = Callable[[Model], Step]  # makes an optimizer, and gives what takes a step with it
@@ -78,7 +79,8 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
         live.leave_out(weight)
     step = prepare(model)
     with following(live):
-        start = _follow(live, model, step, way.tokens, way.cuda)
+        rounded = way.tokens + rows_to_add(way.tokens, PRECISIONS[way.precision], CARD if way.cuda else CPU)
+        start = _follow(live, model, step, rounded, way.cuda)
     return _sum_up(live, model, way, more, start)
 
 

@@ -53,7 +53,10 @@ TEXTS = {
         "{version}, CUDA {cuda}, computes on {card}, driver {driver}",
         "{version}，CUDA {cuda}，可在 {card} 上计算，驱动 {driver}",
     ),
-    "no_bf16_cpu": ("on the CPU fp32 is used", "CPU 上使用 fp32"),
+    "no_bf16_cpu": (
+        "on the CPU: bf16 where it has matrix units for it (AMX), else fp32",
+        "CPU 上：有 bf16 矩阵单元（AMX）时用 bf16，否则用 fp32",
+    ),
     "bf16": ("the card has bf16, which is used", "显卡支持 bf16，将使用它"),
     "no_bf16": ("the card has no bf16, so fp16 is used", "显卡不支持 bf16，将使用 fp16"),
     "vram": ("{card}: {free} of {all} free", "{card}：{all} 中可用 {free}"),

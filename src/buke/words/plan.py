@@ -31,6 +31,7 @@ TEXTS = {
         "请腾出空间，或用 --keep 1 少留检查点，或用 --runs 换个文件夹",
     ),
     "why": ("computed: {place}; {needed} of {budget}", "计算得出：{place}；{needed}，可用 {budget}"),
+    "why_precision": ("computed: what is fastest on this machine ({device})", "计算得出：本机上最快的格式（{device}）"),
     "why_first": ("it fits and loses nothing", "放得下且无损失"),
     "why_after": (
         "the first of the ways that fits, {count} before it do not",
