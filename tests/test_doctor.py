@@ -111,8 +111,9 @@ def test_versions_libraries_and_memory() -> None:
     assert doctor.card_check(card()).state == OK
     assert doctor.card_check(card(free=5 * GB)).repair == "nvidia-smi"
     formats = [doctor.precision_check(cards).text for cards in ((), (card(capability=7.5),), (card(),))]
-    assert [next(name for name in ("fp32", "fp16", "bf16") if f"{name} is used" in text or f"{name}, which" in text)
-            for text in formats] == ["fp32", "fp16", "bf16"]  # fmt: skip
+    assert [
+        words in text for words, text in zip(("else fp32", "fp16 is used", "bf16, which"), formats, strict=True)
+    ] == [True] * 3
 
 
 def test_the_control_group_that_leaves_least_memory_counts(tmp_path: Path) -> None:
