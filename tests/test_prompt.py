@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from buke import prompt as room
 from buke.cli.check import _Covered
 from buke.prompt import CLOSE, OPEN, QUESTION, REPLY, SYSTEM, Prompt, TutorialPrompt, build, lengths, prove
-from buke.prompt.tokens import GOLDEN, ROUND_TRIP
+from buke.prompt.tokens import GOLDEN, ROUND_TRIP, Tokens
 from buke.records import Example, Record
 from buke.words import Refusal
 from tiny import ENDS, R1_2025_01, R1_2025_02, TEMPLATES, tiny_folder
@@ -591,3 +591,13 @@ def test_bytes_for_a_token_are_of_text_alone(spoken: dict[str, Prompt], name: st
     exact = sum(len(spoken[name].tokens.encode(text.strip())) for text in counted)
     assert covered.sums["en"][1] == pytest.approx(exact, rel=0.05)
     assert (covered.poor, covered.places) == (1, ["f:3"])
+
+
+def test_a_tokenizer_is_read_once_and_not_kept_beside_the_next(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "model")
+    first, again = Tokens(folder), Tokens(folder)
+    assert again.full is first.full  # each one read would leave its words behind in memory
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert Tokens(folder).full is not first.full
+    assert Tokens(folder).encode("a b") == first.encode("a b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ GOLDEN = {  # SHA-256 of a known tokenizer.json -> texts and the ids its makers 
     }
 }  # fmt: skip
 
+# tokenizers 0.23 keeps the words that a BPE model has met after the model is gone, so a process that reads the same
+# text again and again would grow; and reading it takes long. The next text takes the place of the one before.
+_read = lru_cache(maxsize=1)(Tokenizer.from_str)
+
 
 class Tokens:
     """A model folder's tokenizer, read with `tokenizers` directly (libraries above it have corrupted R1's ids)."""
@@ -42,7 +47,7 @@ class Tokens:
         path, self.config_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
         self.text = _text(path)
         try:
-            self.full = Tokenizer.from_str(self.text)
+            self.full = _read(self.text)
             added = self.full.get_added_tokens_decoder()
             self.control = {token.content: i for i, token in added.items()}
             meant = {token.content for token in added.values() if token.special} | {OPEN, CLOSE}
