@@ -339,7 +339,7 @@ def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_n
     code, out, err = planned(capsys, *given, "--memory", "6GB")
     assert code == 0, err
     assert "estimated from characters" in out
-    assert "not run on a GPU" in out
+    assert "without asking one" in out
     code, _, err = planned(capsys, *given)
     assert code == 2
     assert "--memory 8GB" in err

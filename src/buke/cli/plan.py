@@ -41,7 +41,7 @@ def page(plan: Plan) -> str:
     for name, value in plan.chosen.items():
         said = "-" if value is None else str(value)
         lines.append(f"  --{name.replace('_', '-'):18} {said:10} {plan.why.get(name, t('plan.given'))}")
-    sizes = {name: amount(memory[name]) for name in ("needed", "budget")}
+    sizes = {name: amount(memory[name]) for name in ("needed", "budget", "training")}
     lines.append(t("plan.memory", **sizes, source=memory["source"]))
     parts = memory["parts"] | {"asking": memory["asking"], "file": memory["file"]}
     lines += [f"{amount(size):>12}  {t(f'plan.part_{name}')}" for name, size in parts.items() if size]

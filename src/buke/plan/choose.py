@@ -125,12 +125,11 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
         kinds = kinds if _known(task, (False, False)).fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
-    both = [(where, keep) for where in weights for keep in keeps] if cuda else [
-        (where, keep) for keep in keeps for where in weights
-    ]  # fmt: skip
-    for (streamed, ahead), (kind, again) in both:
-        for row in rows:
-            yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda, ahead), row
+    tries = [(where, keep, row) for keep in keeps for where in weights for row in rows]
+    if cuda:  # smaller rows cost more than layers computed again: each row brings the weights, or waits for calls
+        tries = [(where, keep, row) for where in weights for row in rows for keep in keeps]
+    for (streamed, ahead), (kind, again), row in tries:
+        yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda, ahead), row
 
 
 def _weights(task: Task) -> list[tuple[bool, bool]]:

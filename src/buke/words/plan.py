@@ -38,8 +38,8 @@ TEXTS = {
         "依次尝试中第一个放得下的，之前 {count} 种放不下",
     ),
     "assumed_cuda": (
-        "planned for a card without asking one: {context} for CUDA itself; not run on a GPU",
-        "未在显卡上实测的计划：CUDA 自身按 {context} 计",
+        "planned for a card without asking one: {context} for CUDA itself",
+        "计划时没有询问显卡：CUDA 自身按 {context} 计",
     ),
     "assumed_host": (
         "the machine needs {size} of memory besides, for the weights that the card reads from there",
@@ -58,8 +58,11 @@ TEXTS = {
     "at_most": ("at most {time}", "最多 {time}"),
     "head": ("{model} on {device}, {precision}", "{model}，{device}，{precision}"),
     "chosen": ("How it is computed", "怎样计算"),
-    "given": ("as set", "按设置"),
-    "memory": ("Memory: {needed} of {budget} ({source})", "内存：{needed}，可用 {budget}（{source}）"),
+    "given": ("as set, or its default", "按设置或默认值"),
+    "memory": (
+        "Memory: {needed} of {budget} ({source}), the larger of training ({training}, in parts below) and answering",
+        "内存：{needed}，可用 {budget}（{source}）；取训练（{training}，分项如下）与回答两者中较大的",
+    ),
     "part_libraries": ("libraries and data", "库与数据"),
     "part_frozen": ("frozen weights of the layers", "各层冻结权重"),
     "part_embedding": ("embedding and head", "词嵌入与输出头"),
