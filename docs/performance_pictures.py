@@ -90,6 +90,32 @@ def answers(figure: Any, made: Table) -> None:
         bars(axes, names, [row[at] for row in rows], [OURS, OTHERS, OTHERS][: len(rows)], title)
 
 
+def card(figure: Any, made: Table) -> None:
+    """A step of the 1.5B shape on a card: speed and memory."""
+    speed, memory = figure.subplots(1, 2, width_ratios=[3, 2])
+    rows = made["rows"]
+    names = ["buke", "buke, recompute", "TRL 1.16", "TRL, checkpointing", "PEFT, one by one", "PEFT, 8 padded"]
+    colours = [OURS, OURS, *[OTHERS] * 4]
+    bars(speed, names, [row[3] for row in rows], colours, "1.5B, tokens/s (more is better)")
+    bars(memory, [""] * len(rows), [row[4] for row in rows], colours, "peak memory, GB")
+
+
+def eight(figure: Any, made: Table) -> None:
+    """Large models within 8 GB of a card."""
+    axes = figure.subplots()
+    rows = [row for row in made["rows"] if "resident" not in row[0]]
+    names = [f"{row[0].split(' (')[0]}, {row[1]:,}" for row in rows]
+    colours = [OURS if "ahead" in row[0] else OTHERS for row in rows]
+    bars(axes, names, [row[2] for row in rows], colours, "within 8 GB of a card, by tokens of a row: tokens/s")
+
+
+def tiles(figure: Any, made: Table) -> None:
+    """The same in float32 and in bfloat16, tokens/s, each pair by itself."""
+    rows = [row for row in made["rows"] if row[1] is not None and "tokens/s" in row[0]]
+    for axes, row in zip(figure.subplots(2, 2).flat, rows, strict=True):
+        bars(axes, ["float32", "bfloat16"], row[1:], [OTHERS, OURS], row[0].removesuffix(", tokens/s"))
+
+
 def large(figure: Any, made: Table) -> None:
     """The memory of large models by what it is."""
     axes = figure.subplots()
@@ -149,6 +175,7 @@ def draw(figures: dict[str, Table]) -> None:
     PICTURES.mkdir(exist_ok=True)
     kinds = {
         "step": (step, 2.9), "answers": (answers, 2.2), "large": (large, 2.6), "memory": (memory, 3.8),
+        "card": (card, 2.9), "eight": (eight, 2.9), "tiles": (tiles, 2.9),
         "length": (lambda figure, made: lines(figure, made, 3, "tokens of a record"), 2.9),
     }  # fmt: skip
     for name, (kind, height) in kinds.items():
