@@ -22,8 +22,11 @@ from buke.train import job as jobs
 from buke.words import Refusal
 from tiny import lessons, tiny_folder, write_lessons
 
-# PEFT itself asks transformers by a name that transformers is giving up
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+pytestmark = [
+    pytest.mark.slow,  # together they take longer than a first look may
+    # PEFT itself asks transformers by a name that transformers is giving up
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
+]
 
 WINDOW = 16  # tokens, shorter than the records
 KINDS: dict[str, dict[str, Any]] = {

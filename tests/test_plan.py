@@ -30,6 +30,8 @@ from buke.words import Refusal
 from faults import start as started
 from tiny import tiny_folder, write_lessons
 
+pytestmark = pytest.mark.slow  # together they take longer than a first look may
+
 SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
 WAYS = [
     Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
@@ -225,7 +227,6 @@ def test_no_way_is_followed_beyond_the_first_that_fits(base: Path, monkeypatch: 
     assert "half" not in kinds  # of 16 bits
 
 
-@pytest.mark.slow
 def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) -> None:
     one = task(base, row_tokens=256)
     ample = choose(one, 2**40)[0]
@@ -245,7 +246,6 @@ def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) ->
     assert ample.needed - budget > 0.3 * ample.trace.peak
 
 
-@pytest.mark.slow
 def test_what_the_user_chose_stays_and_what_cannot_fit_is_refused_with_what_does(base: Path) -> None:
     full = task(base, activations="full", recompute=False, weights="resident", row_tokens=512)
     frugal = choose(task(base, weights="streamed", recompute=True), 2**40)[0]
@@ -276,7 +276,6 @@ def test_questions_are_asked_fewer_at_once_where_their_keys_and_values_do_not_fi
     assert fewer.training == most.training
 
 
-@pytest.mark.slow
 def test_8_gb_cards_take_the_7b_and_8b_models_at_2048_tokens() -> None:
     for name in ("Qwen-7B", "Llama-8B"):
         settings, _ = make({"model": name, "questions": 0, "device": "cuda"})
@@ -330,7 +329,6 @@ def test_plan_and_a_dry_run_say_the_same_and_write_nothing(
     assert "优化器" in planned(capsys, *runs, "--lang", "zh", "plan", *given[:-1])[1]
 
 
-@pytest.mark.slow
 def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_not_here(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,7 +450,6 @@ def test_a_step_that_ran_out_of_memory_half_way_is_done_again_whole(
     assert [step[0] for step in steps_of(broken)] == pytest.approx([step[0] for step in steps_of(plain)], rel=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit that Linux keeps")
 def test_memory_that_the_kernel_refuses_costs_smaller_rows_and_nothing_else(tmp_path: Path) -> None:
     wide = tiny_folder(tmp_path / "wide", hidden_size=128, intermediate_size=1536, num_hidden_layers=4)

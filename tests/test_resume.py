@@ -36,6 +36,8 @@ from buke.words import Refusal
 from faults import Faulty, failing, on, reached, start, wait_for
 from tiny import lessons, tiny_folder, write_lessons
 
+pytestmark = pytest.mark.slow  # together they take longer than a first look may
+
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = f"adapter/{checkpoint.WEIGHTS}"
 SETTINGS: dict[str, Any] = {
@@ -103,7 +105,6 @@ def until(job: Job, step: int) -> None:
 # --- kill -9
 
 
-@pytest.mark.slow
 def test_ten_kills_lose_no_more_than_one_interval(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("kills", ROOT / "bench" / "kills.py")
     assert spec is not None
@@ -238,7 +239,6 @@ def calls_of_a_run(begin: Callable[..., Job]) -> tuple[int, bytes]:
     return disk.calls, adapter_of(job)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "forever"), [(errno.ENOSPC, True), (errno.EIO, False)])
 def test_a_fault_anywhere_in_a_run_stops_it_by_a_refusal_or_not_at_all(
     number: int, forever: bool, begin: Callable[..., Job]
@@ -357,7 +357,6 @@ def test_a_run_that_cannot_be_begun_leaves_nothing(begin: Callable[..., Job], tm
 
 
 @POSIX
-@pytest.mark.slow
 def test_a_run_belongs_to_one_process_and_a_dead_one_holds_nothing(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -397,7 +396,6 @@ def test_a_lock_of_another_machine_or_of_an_older_process_of_this_number(tmp_pat
 
 
 @POSIX
-@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), ("SIGHUP", 129)])
 def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
     sent: Any, code: int, base: Path, data: Path, tmp_path: Path, whole: bytes, capsys: pytest.CaptureFixture[str]
@@ -419,7 +417,6 @@ def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
 
 
 @POSIX
-@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once(base: Path, data: Path, tmp_path: Path) -> None:
     line, run = line_of(base, data, tmp_path, "--name", "a"), tmp_path / "runs" / "a"
     process = start(line, tmp_path / "log", slow=20)
@@ -436,7 +433,6 @@ def test_a_second_ctrl_c_leaves_at_once(base: Path, data: Path, tmp_path: Path) 
 
 
 @POSIX
-@pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("save", 129), ("continue", 0)])
 def test_a_terminal_that_is_closed(how: str, code: int, base: Path, data: Path, tmp_path: Path) -> None:
     master, slave = os.openpty()

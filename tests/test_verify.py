@@ -16,6 +16,8 @@ from buke.cli import run
 from buke.train import manifest
 from tiny import tiny_folder, write_lessons
 
+pytestmark = pytest.mark.slow  # together they take longer than a first look may
+
 WEIGHTS = "adapter_model.safetensors"
 SMALL = ["--epochs", "2", "--questions", "0", "--rank", "4", "--learning-rate", "0.01", "--lang", "en"]
 Capture = pytest.CaptureFixture[str]
