@@ -26,6 +26,7 @@ from buke import checkpoint, cli, compare, runfolder, words
 from buke.cli import road
 from buke.config import MAY_CHANGE, Settings, make, read_toml
 from buke.model import Model
+from buke.model import base as model_base
 from buke.records import HeldOut, Step
 from buke.train import job as jobs
 from buke.train import loop as loops
@@ -144,6 +145,24 @@ def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Cal
     again.finish()
     third = begin("third")  # a finished run is not gone on with
     assert third.run != again.run
+
+
+def test_a_run_keeps_the_precision_it_began_with(begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_base, "WIDE", 1)
+    monkeypatch.setattr(model_base, "has_tiles", lambda: True)
+    whole = begin("whole")
+    list(whole.events())
+    broken = begin("broken")
+    until(broken, 8)
+    monkeypatch.setattr(model_base, "has_tiles", lambda: False)  # as on another machine
+    again = jobs.resume(broken.run, lambda line: None)
+    list(again.events())
+    assert again.settings.precision == json.loads((again.run / runfolder.MANIFEST).read_text())["model"]["precision"]
+    assert again.settings.precision == "bf16"
+    assert adapter_of(again) == adapter_of(whole)
+    other = begin("other")
+    list(other.events())
+    assert adapter_of(other) != adapter_of(whole)  # float32 would have been another
 
 
 @pytest.mark.parametrize("other", [{"rank": 4}, {"batch": 2}, {"seed": 4}])

@@ -15,9 +15,7 @@ RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they
 ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md
 LEAST_ROW = 256  # tokens: products of shorter rows are slower
 LENGTHS = (3072, 2048, 1536, 1024, 768, 512, 256)  # tokens of the longest record that are tried in place of too many
-CUDA_CONTEXT = (
-    780_000_000  # bytes that CUDA and its libraries take of a card: 0.72 to 0.88 GB were measured of a large one
-)
+CUDA_CONTEXT = 780_000_000  # bytes that CUDA and its libraries take of a card: 0.72 to 0.88 GB of an H200
 CUDA_POOLS = 220_000_000  # bytes of segments that the allocator has begun, and what cuBLAS works in
 SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
 WORKSPACE = 60_000_000  # bytes that the libraries of matrix products, and Python by then, take on the CPU
