@@ -55,6 +55,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
 
 
+@pytest.fixture(autouse=True)
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step counts as slow: here events are counted, and a busy machine makes tiny steps slow."""
+    monkeypatch.setattr("buke.train.pace.FEWEST", 10**9)
+
+
 @pytest.fixture
 def start(base: Path, data: Path, tmp_path: Path) -> Callable[..., Job]:
     def prepared(name: str = "run", **given: Any) -> Job:
