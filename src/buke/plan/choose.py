@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from buke.config import Settings
 from buke.plan.trace import Prepare, Trace, Way, trace
@@ -38,6 +38,7 @@ class Task:
     precision: str
     held: int  # bytes that this process holds now: libraries and data
     prepare: Prepare
+    host: int = 2**62  # bytes of the machine's memory that weights may take which a card reads from there
 
     @property
     def longest(self) -> int:
@@ -120,25 +121,33 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     kinds: tuple[str, ...] = (s.activations,)
     if s.activations == "auto":  # half of 16 bits is nothing saved
         kinds = ("full", "half", "byte") if task.precision == "fp32" else ("full", "byte")
-        kinds = kinds if _known(task, (False, False)).fast else ("full",)
+        kinds = kinds if _known(task, Where()).fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
     tries = [(where, keep, row) for keep in keeps for where in weights for row in rows]
     if cuda:  # smaller rows cost more than layers computed again: each row brings the weights, or waits for calls
         tries = [(where, keep, row) for where in weights for row in rows for keep in keeps]
-    for (streamed, ahead), (kind, again), row in tries:
-        yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda, ahead), row
+    for where, (kind, again), row in tries:
+        yield Way(_tokens(task, row), task.precision, kind, again, where.streamed, cuda, where.ahead, where.nf4), row
 
 
-def _weights(task: Task) -> list[tuple[bool, bool]]:
-    """Whether frozen weights stay where they are kept, and whether they are brought a layer ahead: what is tried, in
-    order."""
-    asked, resident, parts = task.settings.weights, (False, False), (True, False)
-    streamed = (True, True) if task.device == "cuda" and _known(task, resident).fast else parts
+class Where(NamedTuple):
+    """Whether frozen weights stay where they are kept, are brought a layer ahead, or are in four bits: see ``Way``."""
+
+    streamed: bool = False
+    ahead: bool = False
+    nf4: bool = False
+
+
+def _weights(task: Task) -> list[Where]:
+    """Where frozen weights may be: what is tried, in order."""
+    asked, resident, parts, nf4 = task.settings.weights, Where(), Where(streamed=True), Where(streamed=True, nf4=True)
+    streamed = Where(True, True) if task.device == "cuda" and _known(task, resident).fast else parts
     if asked != "auto":
-        return [{"resident": resident, "streamed": streamed, "parts": parts}[asked]]
+        return [{"resident": resident, "streamed": streamed, "parts": parts, "nf4": nf4}[asked]]
     if task.device == "cuda":
-        return list(dict.fromkeys((resident, streamed, parts)))
+        held = _known(task, streamed).file <= task.host
+        return list(dict.fromkeys((resident, streamed, parts) if held else (resident, nf4)))
     if task.device != "cpu":
         return [resident]
     known = _known(task, resident)
@@ -156,16 +165,16 @@ def _tokens(task: Task, row: int) -> int:
     return max(task.longest, min(row, sum(sorted(task.lengths)[-task.settings.batch :])))
 
 
-def _known(task: Task, where: tuple[bool, bool]) -> Trace:
+def _known(task: Task, where: Where) -> Trace:
     """The trace of the first way that is tried: what it says of the weights is true of all."""
     cuda, tokens = task.device == "cuda", _tokens(task, _largest_row(task))
-    way = Way(tokens, task.precision, streamed=where[0], cuda=cuda, ahead=where[1])
+    way = Way(tokens, task.precision, streamed=where.streamed, cuda=cuda, ahead=where.ahead, four_bits=where.nf4)
     return KNOWN.trace(task, way)
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
-    parts = _known(task, (way.streamed, way.ahead)).parts
+    parts = _known(task, Where(way.streamed, way.ahead, way.four_bits)).parts
     held = CUDA_CONTEXT if way.cuda else task.held
     return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
