@@ -52,7 +52,8 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     from buke.train.ahead import stepper
 
     tokens = given.pop("tokens")
-    settings, _ = make({"model": str(folder), "device": "cpu", "precision": "fp32", "questions": 0, "activations": "full"} | given)
+    common = {"model": str(folder), "device": "cpu", "precision": "fp32", "questions": 0, "activations": "full"}
+    settings, _ = make(common | given)
     settings = settings.model_copy(update={"weights": given.get("weights", "resident")})
     again = bool(settings.recompute)
     config = json.loads((folder / "config.json").read_text())

@@ -35,8 +35,10 @@ pytestmark = pytest.mark.slow  # together they take longer than a first look may
 SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
 WAYS = [
     Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
-    Way(150, activations="byte", streamed=True),
+    Way(150, activations="byte", streamed=True), Way(150, streamed=True, four_bits=True),
+    Way(150, recompute=True, streamed=True, four_bits=True),
 ]  # fmt: skip
+FOUR_BITS = Way(150, "bf16", streamed=True, cuda=True, four_bits=True)
 AHEAD = Way(150, "bf16", streamed=True, cuda=True, ahead=True)
 
 
@@ -75,8 +77,9 @@ def row(tokens: int) -> Row:
 
 def real_peak(folder: Path, way: Way, **given: Any) -> int:
     """The most bytes of tensors that live in the second of two real steps."""
-    weights = "streamed" if way.streamed else "resident"
-    settings, _ = make({"model": str(folder), "device": "cpu", "weights": weights, "precision": way.precision, **given})
+    settings, _ = make(
+        {"model": str(folder), "device": "cpu", "weights": way.weights, "precision": way.precision, **given}
+    )
     model = load(folder, settings)
     model.add_adapter(settings)
     if model.fast is not None:
@@ -119,7 +122,7 @@ def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: 
     [
         ("llama", WAYS[0], "1-4"), ("qwen3", WAYS[2], "1-4"), ("llama", WAYS[3], "all"),
         ("qwen3", Way(150, "bf16", streamed=True, cuda=True), "all"),
-        ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"),
+        ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"), ("qwen2", FOUR_BITS, "all"), ("llama", WAYS[5], "1-4"),
     ],
     ids=str,
 )  # fmt: skip
@@ -284,6 +287,19 @@ def test_8_gb_cards_take_the_7b_and_8b_models_at_2048_tokens() -> None:
         fit, _ = choose(one, 8 * 10**9)
         assert fit.way.streamed
         assert fit.needed < 8 * 10**9
+
+
+def test_a_card_takes_four_bits_where_its_machine_does_not_hold_sixteen() -> None:
+    settings, _ = make({"model": "r1-7b", "questions": 0, "device": "cuda"})
+    config = CONFIGS["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
+    large = Task(config, settings, frozenset(), [2048] * 9, [], 20, "cuda", "bf16", 0, stepper, host=16 * 10**9)
+    assert choose(large, 8 * 10**9)[0].way.weights == "streamed"
+    small = replace(large, host=13 * 10**9)  # 14.1 GB are the layers and the rows of the embedding
+    fit = choose(small, 8 * 10**9)[0]
+    assert (fit.way.weights, fit.way.tokens) == ("nf4", 2048)
+    assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.01)
+    assert fit.parts["embedding"] == pytest.approx(152064 * 3584 * 2, rel=0.01)  # the head; rows come from the machine
+    assert choose(small, 30 * 10**9)[0].way.weights == "resident"
 
 
 @pytest.mark.parametrize(
