@@ -297,7 +297,7 @@ def test_a_card_takes_four_bits_where_its_machine_does_not_hold_sixteen() -> Non
     small = replace(large, host=13 * 10**9)  # 14.1 GB are the layers and the rows of the embedding
     fit = choose(small, 8 * 10**9)[0]
     assert (fit.way.weights, fit.way.tokens) == ("nf4", 2048)
-    assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.01)
+    assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.05)
     assert fit.parts["embedding"] == pytest.approx(152064 * 3584 * 2, rel=0.01)  # the head; rows come from the machine
     assert choose(small, 30 * 10**9)[0].way.weights == "resident"
 
