@@ -22,6 +22,7 @@ from buke.kernels.four_bits import four_bits_plain, widened_plain
 from buke.model import Model, base, load
 from buke.records import Example, Row, Step
 from buke.train import job as jobs
+from buke.train import manifest
 from buke.words import Refusal
 from tiny import tiny_folder, write_lessons
 
@@ -64,6 +65,11 @@ def test_four_bits_are_the_nearest_of_sixteen_levels(shape: tuple[int, int], dty
     got, wanted = FourBits.of(weight, CPU), four_bits_plain(weight)
     assert torch.equal(got.packed_B, wanted.packed_B)
     assert torch.equal(got.scales_G, wanted.scales_G)
+    four_bits._library()
+    groups = F.pad(weight.reshape(-1), (0, -weight.numel() % 64))
+    packed, scales = torch.ops.bitsandbytes.quantize_4bit(groups, 64, "nf4", torch.uint8)
+    assert torch.equal(got.packed_B, packed.view(-1))
+    assert torch.equal(got.scales_G, scales)
     plain = widened_plain(got)
     for wide in (torch.float32, torch.bfloat16):
         assert torch.equal(got.rows(0, shape[0], wide), plain.to(wide))
@@ -182,6 +188,8 @@ def test_a_run_in_four_bits_learns_and_goes_on_to_the_same_bytes(folder: Path, t
     again = jobs.resume(broken.run, lambda line: None)
     list(again.events())
     assert again.settings.weights == "nf4"
+    assert manifest.manifest_of(whole.run)["packages"]["bitsandbytes"]
+    assert {part.state for part in manifest.verify(whole.run) } <= {"same"}
     assert adapter(again) == adapter(whole)
 
 

@@ -23,6 +23,7 @@ PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy
 GROWING = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)  # line by line
 SETTLED = (runfolder.RUN_TOML, runfolder.DATA, runfolder.HELD_OUT, *GROWING)
 """Files of a run that nothing writes once it is trained; answers and pages may be made again."""
+ROUNDING = "bitsandbytes"
 WEIGHTS = "adapter_model.safetensors"
 STATE, SEAL = "state.json", "seal"  # of a checkpoint: written last, with the hashes of the rest and one of itself
 COMPARED = ("loss_sum", "grad_norm", "tokens", "all_tokens", "learning_rate")  # of two steps of one number
@@ -50,9 +51,15 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def packages() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide what a run computes."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+def packages(four_bits: bool = False) -> dict[str, str]:
+    """Versions of Python and of the libraries that decide what a run computes. four_bits: whether it is in NF4."""
+    found = {"python": platform.python_version()}
+    for name in (*PACKAGES, *[ROUNDING] * four_bits):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def ingredients(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     yield from _base(notes, settings)
     own = {"buke": buke.__version__, "code": code()}
     yield _dict("code", {name: notes.get(name) for name in own}, own)
-    yield _dict("packages", notes["packages"], packages())
+    yield _dict("packages", notes["packages"], packages(ROUNDING in notes["packages"]))
     yield _dict("machine", notes["machine"], machine(_device(notes["machine"]["device"])))
     yield _threads(notes.get("threads"))
     if settings is None:
