@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
-from buke.words import Refusal, language, t
+from buke.words import Refusal, language, of_system, t
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -509,7 +509,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise Refusal(t("config.no_file", path=path, why=error.strerror), t("config.toml_hint")) from None
+        raise Refusal(t("config.no_file", path=path, why=of_system(error)), t("config.toml_hint")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refusal(t("config.bad_toml", path=path, why=error), t("config.toml_hint")) from None
     flat: dict[str, Any] = {}

@@ -310,11 +310,26 @@ class Model:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
+    def watched(self, look: Callable[[int], None]) -> None:
+        """Call ``look`` within rows, with the bytes that are taken next or 0; what it raises ends the row."""
+        self.arena.look = look
+        if self.fast is not None:
+            self.fast.arena.look = look
+            return
+
+        def passed(_: object, __: object, out: object) -> None:
+            if isinstance(out, Tensor) and out.requires_grad:
+                look(0)
+                out.register_hook(lambda _: look(0))
+
+        for module in self.base.get_decoder().modules():
+            module.register_forward_hook(passed)
+
     def release(self) -> None:
         """Give back every buffer that is kept to be used again."""
-        self.arena = Arena()
+        self.arena = Arena(look=self.arena.look)
         if self.fast is not None:
-            self.fast.arena = Arena()
+            self.fast.arena = Arena(look=self.fast.arena.look)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -17,7 +17,7 @@ import buke
 from buke import hub, prompt, runfolder
 from buke.config import Settings, make, read_toml
 from buke.runfolder import sha256_of
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy", "jinja2")
 GROWING = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)  # line by line
@@ -226,7 +226,7 @@ def _file(name: str, path: Path, digest: str) -> Part:
     try:
         now = sha256_of(path)
     except OSError as error:
-        return Part(part, MISSING, error.strerror or str(error))
+        return Part(part, MISSING, of_system(error))
     return Part(part, SAME) if now == digest else Part(part, CHANGED, f"{digest[:12]} → {now[:12]}")
 
 
