@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from buke import cli, plan, runfolder, words
-from buke.config import make, read_toml
+from buke.config import bytes_of, make, read_toml
 from buke.model import load
-from buke.plan import Task, Way, bytes_of, choose, live, ran_out, trace
+from buke.plan import Task, Way, choose, live, ran_out, trace
 from buke.plan.known import CONFIGS
 from buke.plan.live import Live, cuda_size, following
 from buke.records import Example, Row
@@ -293,10 +293,24 @@ def test_memory_is_written_as_people_write_it(text: str, size: int) -> None:
     assert bytes_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "much", "8 G B", "-1GB", "0", "8PB", "1e9"])
+@pytest.mark.parametrize("text", ["", "much", "8 G B", "-1GB", "0", "8PB", "1e9", "８GB", "nan"])
 def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
-    with pytest.raises(Refusal, match="--memory"):
-        bytes_of(text)
+    assert not bytes_of(text)
+    with pytest.raises(Refusal) as refused:
+        make({"memory": text, "rank": 0}, {"memory": "--memory"})
+    assert len(refused.value.details) == 2  # with whatever else does not hold
+    assert "--memory" in "".join(refused.value.details)
+    assert "8GB, 7.5GiB or 800MB" in "".join(refused.value.details)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train"]], ids=" ".join)
+def test_a_bad_amount_of_memory_is_told_before_anything_is_read(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = planned(capsys, *command, "nowhere.jsonl", "--model", "r1-7b", "--memory", "lots")
+    assert (code, out) == (2, "")
+    assert "--memory: 'lots' is not valid: write it as 8GB, 7.5GiB or 800MB" in err
+    assert "nowhere" not in err
 
 
 # --- plan and train

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from buke.config import Settings
+from buke.config import Settings, bytes_of
 from buke.pack import rows, step_count
 from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task, choose
-from buke.plan.machine import bytes_of, free_bytes, products_per_second
+from buke.plan.machine import free_bytes, products_per_second
 from buke.runfolder import amount
 from buke.words import Refusal, t
 

@@ -6,8 +6,6 @@ TEXTS = {
         "预先说明一次运行会怎样计算、占多少内存、时间和磁盘；模型不必已下载",
     ),
     "dry_run": ("show the plan of the run and stop", "只显示运行计划，不训练"),
-    "bad_memory": ("--memory {value} is no amount of memory", "--memory {value} 不是内存大小"),
-    "bad_memory_hint": ("write it as 8GB, 7.5GiB or 800MB", "请写成 8GB、7.5GiB 或 800MB"),
     "of_free": ("{share} of {free} free, and what this process holds", "可用 {free} 的 {share}，加本进程已占用的"),
     "which_card": ("there is no CUDA card here to plan for", "这里没有可供规划的 CUDA 显卡"),
     "which_card_hint": ("say how much memory the card has: --memory 8GB", "请说明显卡内存：--memory 8GB"),
