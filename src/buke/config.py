@@ -279,6 +279,7 @@ class Settings(BaseModel):
         "计算所在设备最多使用的内存，如 8GB（默认为可用内存的大部分）",
         ("max_memory",),
     )  # fmt: skip
+
     @field_validator("memory")
     @classmethod
     def _size(cls, value: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def plan(
     if settings.lower_cache:
         lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
     free = runfolder.free_bytes(runs)
-    return look_ahead(task, examples[0], free, lower, list(assumed), refuse)
+    found = look_ahead(task, examples[0], free, lower, list(assumed), refuse)
+    return replace(found, given={name: reasons[name] for name in found.chosen if name not in found.why})
 
 
 def device_of(settings: Settings, width: int) -> tuple[str, str]:
