@@ -87,8 +87,8 @@ class Known:
     def trace(self, task: Task, way: Way, most: int) -> Trace:
         """The trace of a way, made once. Raises TooMuch where it is seen to take more than ``most``."""
         key = _key(task, way)
-        if self.beyond.get(key, 0) > most:
-            raise TooMuch(self.beyond[key])
+        if (needed := self.beyond.get(key)) is not None and needed > most:
+            raise TooMuch(needed)
         try:
             if key not in self.found:
                 self.found[key] = trace(task.config, task.settings, way, task.prepare, most=most)
@@ -141,14 +141,14 @@ def first_fit(task: Task, budget: int) -> tuple[Fit, list[Tried]]:
             best = places[bisect_left(places[:-1], True, key=is_fit)]
         if best == none and not is_fit(none - 1):  # the most frugal one
             break
-    fit = fits[best] if best < none else measure(task, *ways[-1])
+    fit = fits[best] if best < none else measure(task, *ways[-1], budget)
     return fit, list(tried.values())
 
 
 def _follow(task: Task, way: Way, row_tokens: int, budget: int) -> Fit | int:
     """The memory of a way, or the bytes it takes at least where they are seen to be too many."""
     try:
-        return measure(task, way, row_tokens, budget)
+        return measure(task, way, row_tokens, budget, budget)
     except TooMuch as error:
         return error.needed + _held(task, way)
 
@@ -227,13 +227,13 @@ def _held(task: Task, way: Way) -> int:
     return CUDA_CONTEXT if way.cuda else task.held + WORKSPACE
 
 
-def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62) -> Fit:
+def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62, most: int = 2**62) -> Fit:
     """The memory of a way. budget: how much answers may take, which can be given fewer at once.
 
-    Raises TooMuch where training is seen to take more than that.
+    most: bytes from which on training is not followed to its end; raises TooMuch.
     """
     held, cuda = _held(task, way), way.cuda
-    known = KNOWN.trace(task, way, budget - held)
+    known = KNOWN.trace(task, way, most - held)
     slack = CUDA_POOLS if cuda else int(SLACK * (known.peak - known.parts["frozen"] - known.parts["embedding"]))
     parts = {"libraries": held, **known.parts}
     if not cuda:

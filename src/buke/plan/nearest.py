@@ -21,7 +21,7 @@ COMPUTED: dict[str, Any] = {
 }
 LENGTHS = (256, 512, 768, 1024, 1536, 2048, 3072)  # tokens of the longest record that are tried in place of too many
 THOUGHTS = (1024, 512, 256, 128)  # tokens of a thought that is asked for, likewise
-FEW = {"rank": 4, "targets": "q_proj,v_proj"}  # the smallest adapter that is proposed
+RANK, TARGETS = 4, "q_proj,v_proj"  # of the smallest adapter that is proposed
 NEAR = 0.01  # of the memory, left: what is free when the flags are typed is not what is free now
 Changes = dict[str, Any]  # of settings
 
@@ -57,7 +57,7 @@ def nearest(task: Task, budget: int) -> str:
     for changes in _candidates(open_, budget):
         if (asking := _asked(open_, changes, budget)) is not None:
             found = changes | asking
-            own = _forced(first_fit(_but(open_, found), budget)[0], mine)
+            own = _forced(first_fit(_but(open_, found), budget)[0], mine) if mine else []
             return " ".join([*own, *(_flag(name, value) for name, value in found.items())])
     return ""
 
@@ -71,6 +71,8 @@ def _candidates(task: Task, budget: int) -> Iterator[Changes]:
     yield from kinds[:2]
     for kind in kinds:
         tries = [kind | cut for cut in cuts]
+        if _asked(task, tries[0], budget) is None:
+            continue
         if too_long := bisect_left(tries, True, key=lambda changes: _asked(task, changes, budget) is None):
             yield tries[too_long - 1]
 
@@ -83,7 +85,8 @@ def _kinds(task: Task) -> list[Changes]:
     if s.from_run is None:  # its adapter stays as it is
         if s.layers == "all":
             found.append(found[-1] | {"layers": "upper"})
-        found.append(found[-1] | FEW)
+        few: Changes = {"targets": TARGETS} if s.targets == "all-linear" else {}
+        found.append(found[-1] | few | {"rank": min(RANK, s.rank)})
     return found
 
 
@@ -91,7 +94,7 @@ def _asked(task: Task, changes: Changes, budget: int) -> Changes | None:
     """What has to change besides, of the questions, so that a task with changes fits; None where it does not at all."""
     task = _but(task, changes)
     try:
-        fit = measure(task, *list(ways_of(task))[-1], budget)
+        fit = measure(task, *list(ways_of(task))[-1], budget, budget)
     except (Refusal, TooMuch):  # or an architecture without layers of these names
         return None
     if fit.training > budget:

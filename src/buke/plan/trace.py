@@ -152,8 +152,8 @@ def _stop_beyond(live: Live, model: Model, way: Way, more: int, most: int) -> No
 
     What lives there in the first step lives there in the second, with the optimizer's state besides.
     """
-    assert model.fast is not None  # or nothing is marked
-    if (live.stretches[-1].name, live.stretches[-1].layer) != ("forward", len(model.fast.layers[True]) - 1):
+    layers = len(model.fast.layers[True]) if model.fast is not None else 0
+    if (live.stretches[-1].name, live.stretches[-1].layer) != ("forward", layers - 1):
         return
     middle, elsewhere = _middle(model), _elsewhere(model, way)
     each = next(stretch.end for stretch in reversed(live.stretches) if stretch.layer == middle) if more else 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from buke.model.base import WIDE, has_tiles, width_of
-from buke.plan.choose import RESIDENT, ROW_OF_CARD, Fit, Task, Tried, least, ways_of
+from buke.plan.choose import KNOWN, RESIDENT, ROW_OF_CARD, Fit, Task, Tried, least, ways_of
+from buke.plan.trace import Trace
 from buke.runfolder import amount
 from buke.words import t
 
@@ -39,17 +40,21 @@ def _weights(task: Task, fit: Fit, tried: Sequence[Tried], budget: int) -> str:
     mine, known = fit.way.weights, fit.trace
     if mine == names[0] != "resident":
         return t("plan.why_large", size=amount(4 * (known.parameters + known.head)), most=amount(RESIDENT))
-    size = amount(known.parts["frozen"] + known.parts["embedding"])
     if mine == names[0]:
-        return t("plan.why_resident", size=size)
+        return t("plan.why_resident", size=amount(_size(known)))
     better = names[names.index(mine) - 1]
-    needed = least(task, next(way for way, _ in ways if way.weights == better))
+    way = next(way for way, _ in ways if way.weights == better)
+    needed = least(task, way)
     if needed <= budget:
         others = [each for each in tried if each.way.weights == better]
         if task.device != "cuda":  # there ways with other activations come later
             others = [each for each in others if _keep(each) == _keep(fit)]
         needed = min(each.needed for each in others)
-    return t(f"plan.why_not_{better}", needed=amount(needed))
+    return t(f"plan.why_not_{better}", size=amount(_size(KNOWN.weights(task, way))), needed=amount(needed))
+
+
+def _size(known: Trace) -> int:
+    return known.parts["frozen"] + known.parts["embedding"]
 
 
 def _keep(of: Fit | Tried) -> tuple[str, bool]:

@@ -39,18 +39,18 @@ TEXTS = {
         "at a width of {width} bfloat16 gains nothing on this processor",
         "宽度 {width} 时 bfloat16 在这个处理器上没有好处",
     ),
-    "why_resident": ("{size} of weights fit beside the rest", "{size} 权重与其余部分一起放得下"),
+    "why_resident": ("held in memory they take {size}, and the rest fits", "全放内存要 {size}，其余也放得下"),
     "why_large": (
         "in float32 they would take {size}; from {most} on they stay in their file",
         "展开成 float32 要 {size}；超过 {most} 就留在文件里",
     ),
     "why_not_resident": (
-        "with all weights in memory the run needs at least {needed}",
-        "权重全放内存里，运行至少要 {needed}",
+        "held in memory they take {size}, and the run at least {needed}",
+        "全放内存要 {size}，运行至少要 {needed}",
     ),
     "why_not_streamed": (
-        "with whole layers and the head there the run needs at least {needed}",
-        "整层和输出头都放进去，运行至少要 {needed}",
+        "two layers and the head at a time take {size}, and the run at least {needed}",
+        "一次放两层和输出头要 {size}，运行至少要 {needed}",
     ),
     "why_full": ("they fit, and nothing is rounded", "放得下，且不舍入"),
     "why_inputs": ("only what goes into each layer waits, see --recompute", "只保存每层的输入，见 --recompute"),
