@@ -49,8 +49,8 @@ TEXTS = {
         "全放内存要 {size}，运行至少要 {needed}",
     ),
     "why_not_streamed": (
-        "two layers and the head at a time take {size}, and the run at least {needed}",
-        "一次放两层和输出头要 {size}，运行至少要 {needed}",
+        "two layers and the head at a time, and the run needs at least {needed}",
+        "一次放两层和输出头，运行至少要 {needed}",
     ),
     "why_full": ("they fit, and nothing is rounded", "放得下，且不舍入"),
     "why_inputs": ("only what goes into each layer waits, see --recompute", "只保存每层的输入，见 --recompute"),
