@@ -437,3 +437,48 @@ def test_a_page_of_help_has_no_english_where_chinese_is_spoken(capsys: pytest.Ca
         assert found == []
         assert "用法：" in page
         assert "显示本页。" in page
+
+
+# --- errors for programs
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["plan", "nowhere.jsonl", "--model", "r1-7b", "--memory", "lots"], ["plan", "--rnak", "8"],
+        ["train", "nowhere.jsonl", "--model", "nobody", "--dry-run"], ["train", "--resume", "nothing"],
+        ["check", "nowhere.jsonl"], ["verify", "nothing"], ["compare", "nothing"], ["show", "nowhere.jsonl"],
+        ["get", "x", "--from", "nowhere"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_error_with_json_is_an_object_of_the_same_shape_for_every_command(
+    line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(line) == 2
+    plain = capsys.readouterr()
+    assert plain.out == ""
+    assert run([*line, "--json"]) == 2
+    told = capsys.readouterr()
+    assert told.err == plain.err
+    found = json.loads(told.out)
+    assert list(found) == ["error", "hint", "details", "code"]
+    assert f"error: {found['error']}\n" in told.err
+    assert ("hint: " in told.err) == bool(found["hint"])
+    assert found["hint"] in told.err
+    assert all(f"  {detail}\n" in told.err for detail in found["details"])
+    assert found["code"] == 2
+
+
+def test_a_fault_of_ours_is_an_object_too_and_a_name_that_follows_two_dashes_asks_for_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*_: Any) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(commands, "app", fault)
+    assert run(["runs", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["code"] == 1
+    assert run(["check", "--", "--json"]) == 1
+    assert capsys.readouterr().out == ""

@@ -189,7 +189,7 @@ def test_a_run_in_four_bits_learns_and_goes_on_to_the_same_bytes(folder: Path, t
     list(again.events())
     assert again.settings.weights == "nf4"
     assert manifest.manifest_of(whole.run)["packages"]["bitsandbytes"]
-    assert {part.state for part in manifest.verify(whole.run) } <= {"same"}
+    assert {part.state for part in manifest.verify(whole.run)} <= {"same"}
     assert adapter(again) == adapter(whole)
 
 

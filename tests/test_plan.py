@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,11 +16,13 @@ import pytest
 import torch
 
 from buke import cli, plan, runfolder, words
-from buke.config import make, read_toml
+from buke.config import bytes_of, make, read_toml
 from buke.model import load
-from buke.plan import Task, Way, bytes_of, choose, live, ran_out, trace
+from buke.plan import Task, Way, choose, live, ran_out, trace
 from buke.plan.known import CONFIGS
 from buke.plan.live import Live, cuda_size, following
+from buke.plan.trace import TooMuch
+from buke.plan.why import reasons
 from buke.records import Example, Row
 from buke.train import job as jobs
 from buke.train.ahead import stepper
@@ -225,22 +228,24 @@ def task(folder: Path, lengths: tuple[int, ...] = (60, 150, 90), **given: Any) -
 def test_no_way_is_followed_beyond_the_first_that_fits(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chooser = importlib.import_module("buke.plan.choose")
     monkeypatch.setattr(chooser, "KNOWN", known := chooser.Known())
-    assert choose(task(base), 2**40)[1] == 0
+    assert len(choose(task(base), 2**40)[1]) == 1
     assert len(known.found) == 1
     kinds = [way.activations for way, _ in chooser.ways_of(replace(task(base), device="cuda", precision="bf16"))]
     assert "half" not in kinds  # of 16 bits
 
 
 def test_memory_decides_the_way_and_less_of_it_never_a_dearer_one(base: Path) -> None:
+    chooser = importlib.import_module("buke.plan.choose")
     one = task(base, row_tokens=256)
     ample = choose(one, 2**40)[0]
     assert (ample.way.activations, ample.way.recompute, ample.way.streamed) == ("full", False, False)
     before, seen, budget = 0, [], ample.needed
     for _ in range(20):
         try:
-            fit, place = choose(one, budget)
+            fit, _ = choose(one, budget)
         except Refusal:
             break
+        place = list(chooser.ways_of(one)).index((fit.way, fit.row_tokens))
         assert fit.needed <= budget
         assert place >= before
         before, budget = place, fit.needed - 1
@@ -268,6 +273,174 @@ def test_what_the_user_chose_stays_and_what_cannot_fit_is_refused_with_what_does
         choose(again, 10**6)
     enough = bytes_of(refused.value.hint.split("--memory ")[1].split()[0])
     assert frugal.needed <= enough < 1.1 * frugal.needed
+
+
+FOLLOWED: dict[Any, Any] = {}
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module `choose`, where each step is followed once, and given up where it says it would be."""
+    chooser = importlib.import_module("buke.plan.choose")
+
+    def kept(key: Any, find: Callable[[], Any]) -> Any:
+        if key not in FOLLOWED:
+            FOLLOWED[key] = find()
+        return FOLLOWED[key]
+
+    def told(config: Any, settings: Any, way: Way, prepare: Any, still: bool = False, most: int = 2**62) -> Any:
+        def bound() -> int:
+            try:
+                return trace(config, settings, way, prepare, most=0).peak * 0
+            except TooMuch as error:
+                return error.needed
+
+        key = (repr(config), settings.model_dump_json(), way)
+        if not still and most < 2**60 and kept((*key, "bound"), bound) > most:
+            raise TooMuch(FOLLOWED[(*key, "bound")])
+        return kept((*key, still), lambda: trace(config, settings, way, prepare, still=still))
+
+    monkeypatch.setattr(chooser, "trace", told)
+    monkeypatch.setattr(chooser, "KNOWN", chooser.Known())
+    places = chooser._weights
+    monkeypatch.setattr(chooser, "_weights", lambda task: places(task)[::2] if task.device == "cuda" else places(task))
+    return chooser
+
+
+def on_card(folder: Path, **given: Any) -> Task:
+    return replace(task(folder, (60, 150, 210), batch=2, **given), device="cuda", precision="bf16")
+
+
+def budgets_of(once: Any, one: Task) -> Iterator[int]:
+    """Each memory at which another way begins to fit, and a byte less."""
+    for needed in sorted({once.measure(one, *way).needed for way in once.ways_of(one)}):
+        yield from (needed - 1, needed)
+
+
+@pytest.mark.parametrize("card", [False, True])
+def test_what_is_chosen_with_few_ways_followed_is_what_trying_each_in_turn_gives(
+    base: Path, card: bool, once: Any
+) -> None:
+    one = on_card(base) if card else task(base, row_tokens=1024, batch=2)
+    one = replace(one, fixed=frozenset())
+    ways = list(once.ways_of(one))
+    whole = {way: once.measure(one, *way) for way in ways}
+    most = 0
+    for budget in budgets_of(once, one):
+        expected = next((fit for fit in whole.values() if fit.needed <= budget), whole[ways[-1]])
+        once.KNOWN = once.Known()
+        fit, tried = once.first_fit(one, budget)
+        assert (fit.way, fit.row_tokens, fit.parts) == (expected.way, expected.row_tokens, expected.parts)
+        for each in tried:
+            exact = whole[each.way, each.row_tokens].needed
+            assert each.needed <= exact
+            assert (each.needed > budget) == (exact > budget)
+        most = max(most, len(tried))
+    assert most < len(ways) / 2 if card else most <= len(ways)
+
+
+@pytest.mark.parametrize("way", [*WAYS, AHEAD, Way(150, "bf16", cuda=True, recompute=True)], ids=str)
+def test_a_step_that_takes_too_much_is_given_up_and_its_weights_are_known_without_it(base: Path, way: Way) -> None:
+    settings, _ = make({"model": str(base)})
+    found = trace(config_of(base), settings, way, stepper)
+    assert trace(config_of(base), settings, way, stepper, most=found.peak) == found
+    with pytest.raises(TooMuch) as told:
+        trace(config_of(base), settings, way, stepper, most=0)
+    assert found.peak / 4 < told.value.needed <= found.peak
+    still = trace(config_of(base), settings, way, stepper, still=True)
+    slots = 0 if not way.ahead else found.parts["frozen"] - still.parts["frozen"]  # made when they are needed
+    assert found.parts["frozen"] - still.parts["frozen"] == slots >= 0
+    assert [still.parts[name] for name in ("embedding", "adapter")] == [
+        found.parts[name] for name in ("embedding", "adapter")
+    ]
+    assert (still.file, still.parameters, still.head, still.fast) == (
+        found.file, found.parameters, found.head, found.fast,
+    )  # fmt: skip
+
+
+def test_the_bound_of_a_step_that_is_given_up_counts_the_layers_left_out() -> None:
+    config = CONFIGS["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
+    settings, _ = make({"model": "x"})
+    for way in (Way(2048, "bf16", cuda=True), Way(2048, activations="byte", streamed=True)):
+        peak = trace(config, settings, way, stepper).peak
+        with pytest.raises(TooMuch) as told:
+            trace(config, settings, way, stepper, most=peak // 2)
+        assert 0.5 * peak < told.value.needed <= peak
+
+
+@pytest.mark.parametrize("card", [False, True])
+def test_each_choice_has_a_reason_of_its_own_with_a_figure_that_is_true(base: Path, card: bool, once: Any) -> None:
+    one = on_card(base) if card else task(base, batch=2)
+    one = replace(one, fixed=frozenset())
+    exact = {way: once.measure(one, *way) for way in once.ways_of(one)}
+    sizes = {(way.activations, row): [] for way, row in exact if not way.recompute}
+    for (way, row), fit in exact.items():
+        if not way.recompute:
+            sizes[way.activations, row].append(fit.needed)
+    seen = set()
+    for budget in (2**40, *budgets_of(once, one)):
+        known = once.KNOWN = once.Known()
+        fit, tried = once.first_fit(one, budget)
+        if fit.needed > budget:
+            continue
+        followed = dict(known.found)
+        why = reasons(one, fit, tried, budget)
+        assert known.found == followed  # nothing more for the reasons' sake
+        assert {"precision", "weights", "activations", "recompute"} <= set(why)
+        assert len(set(why.values())) == len(why)
+        for text in why.values():
+            if found := re.fullmatch(r"(\w+) would need at least (.+) with --row-tokens (\d+)", text):
+                assert budget < max(sizes[found[1], int(found[3])])
+                seen.add(found[1])
+        words.set_language("zh")
+        assert set(reasons(one, fit, tried, budget)) == set(why)
+        words.set_language("en")
+    assert seen == {"full", "byte"} if card else {"full", "half", "byte"}
+
+
+def typed(one: Task, flags: str) -> Task:
+    """A task with flags after those it was asked for with, as the command line reads them."""
+    line = flags.split()
+    given = {name: getattr(one.settings, name) for name in one.fixed}
+    while line:
+        name = line.pop(0)[2:].replace("-", "_")
+        given |= {name[3:]: False} if name.startswith("no_") else {name: line.pop(0) if name != "recompute" else True}
+    settings, sources = make(given)
+    fixed = frozenset(name for name, source in sources.items() if source != "default")
+    most = settings.length or 10**6
+    cut = [[min(n, most) for n in each] for each in (one.lengths, one.scored)]
+    return replace(one, settings=settings, fixed=fixed, lengths=cut[0], scored=cut[1])
+
+
+@pytest.mark.parametrize(
+    ("given", "share", "said"),
+    [
+        ({"activations": "full", "recompute": False, "weights": "resident"}, 0.9, "--activations"),
+        ({"dropout": 0.1}, 0.5, "--dropout 0"),
+        ({"rank": 128}, 0.85, "--layers upper"),
+        ({}, 0.45, "--length"),
+        ({"layers": "upper", "rank": 256, "weights": "streamed"}, 0.2, "--rank 4"),
+        ({"questions": 40, "thought_budget": 300000}, 0.5, "--thought-budget 1024"),
+    ],
+    ids=str,
+)
+def test_flags_that_are_proposed_give_a_plan_when_they_are_typed(
+    base: Path, given: dict[str, Any], share: float, said: str, once: Any
+) -> None:
+    one = replace(task(base, (900, 2000, 1500), **given), scored=[500] * 40, held=0)
+    frugal = once.measure(one, *list(once.ways_of(one))[-1], 1).needed
+    fixed = once.WORKSPACE
+    budget = fixed + int(share * (frugal - fixed))
+    with pytest.raises(Refusal, match="at least") as refused:
+        choose(one, budget)
+    flags = refused.value.figures["fits"]
+    assert said in flags
+    assert flags in refused.value.hint
+    assert "--memory " in refused.value.hint  # as asked
+    fit, _ = choose(typed(one, flags), budget)
+    assert fit.needed <= budget
+    enough = bytes_of(refused.value.hint.split("--memory ")[1].split()[0])
+    assert choose(one, enough)[0].needed <= enough
 
 
 def test_questions_are_asked_fewer_at_once_where_their_keys_and_values_do_not_fit(base: Path) -> None:
@@ -310,10 +483,24 @@ def test_memory_is_written_as_people_write_it(text: str, size: int) -> None:
     assert bytes_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "much", "8 G B", "-1GB", "0", "8PB", "1e9"])
+@pytest.mark.parametrize("text", ["", "much", "8 G B", "-1GB", "0", "8PB", "1e9", "８GB", "nan"])
 def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
-    with pytest.raises(Refusal, match="--memory"):
-        bytes_of(text)
+    assert not bytes_of(text)
+    with pytest.raises(Refusal) as refused:
+        make({"memory": text, "rank": 0}, {"memory": "--memory"})
+    assert len(refused.value.details) == 2  # with whatever else does not hold
+    assert "--memory" in "".join(refused.value.details)
+    assert "8GB, 7.5GiB or 800MB" in "".join(refused.value.details)
+
+
+@pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train"]], ids=" ".join)
+def test_a_bad_amount_of_memory_is_told_before_anything_is_read(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = planned(capsys, *command, "nowhere.jsonl", "--model", "r1-7b", "--memory", "lots")
+    assert (code, out) == (2, "")
+    assert "--memory: 'lots' is not valid: write it as 8GB, 7.5GiB or 800MB" in err
+    assert "nowhere" not in err
 
 
 # --- plan and train

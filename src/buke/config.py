@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -14,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from buke.words import Refusal, language, of_system, t
 
@@ -24,6 +26,7 @@ else:  # pragma: no cover - the same parser under its old name
 
 ROLES = ("question", "thought", "answer", "system")  # what --map may place
 GROUPS = ("data", "model", "lora", "training", "comparison", "run")
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def setting(default: Any, group: str, en: str, zh: str, aliases: tuple[str, ...] = (), **limits: Any) -> Any:
@@ -279,6 +282,15 @@ class Settings(BaseModel):
         "计算所在设备最多使用的内存，如 8GB（默认为可用内存的大部分）",
         ("max_memory",),
     )  # fmt: skip
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, value: str | None) -> str | None:
+        """Said at once, not after the records are read."""
+        if value is not None and not bytes_of(value):
+            raise PydanticCustomError("memory", "no amount of memory")
+        return value
+
     lower_cache: bool | None = setting(
         None, "training",
         "keep what the layers below the first adapter make of each record in a file, and compute them once, not in "
@@ -397,6 +409,13 @@ class Settings(BaseModel):
     )  # fmt: skip
 
 
+def bytes_of(text: str) -> int:
+    """A number of bytes as people write it: 8GB, 7.5 GiB, 800M. 0 for what is none, or less than a megabyte."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE | re.ASCII)
+    size = int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
+    return size if size >= 2**20 else 0
+
+
 TUTORIAL: dict[str, Any] = {
     "rank": 16, "alpha": 32, "dropout": 0.05, "bias": "none", "targets": "q_proj,v_proj",
     "batch": 2, "accumulation": 4, "epochs": 3, "learning_rate": 3e-4, "schedule": "linear", "warmup": 0.0,
@@ -501,7 +520,7 @@ _LIMITS = (
     "finite_number",
     "string_pattern_mismatch",
 )
-_KINDS = (*_LIMITS, "int", "float", "bool", "string", "list", "dict")
+_KINDS = (*_LIMITS, "int", "float", "bool", "string", "list", "dict", "memory")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 Data goes to stdout; progress, log and errors to stderr. Exit codes: 0 done, 1 a fault of ours, 2 something to mend,
 130 interrupted, 143 asked to end, 129 terminal closed; where a command's answer is no (doctor, verify, train --again)
-it ends with 1, too.
+it ends with 1, too. With --json an error is an object on stdout as well, the same for every command: error, hint,
+details, code, and the figures that the refusal has.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -27,7 +29,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     code: int | str | None = 0
-    asked = ""
+    asked, as_json = "", "--json" in arguments[: (*arguments, "--").index("--")]
     try:
         from buke.cli import commands
         from buke.cli.common import common
@@ -42,8 +44,7 @@ def run(arguments: list[str]) -> int:
         if code == 130:  # what typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
     except Refusal as refusal:
-        complain(refusal)
-        return 2
+        return _refuse(refusal, as_json)
     except SystemExit as end:  # 1 is what typer makes of a reader of our output that left, as `| head` does
         left = end.code == 1 and isinstance(end.__context__, BrokenPipeError)
         code = 0 if left else end.code
@@ -58,11 +59,10 @@ def run(arguments: list[str]) -> int:
             print(f"\n{t('cli.interrupted')}", file=sys.stderr)
             return 130
         if hasattr(error, "format_message"):  # typer's word for a command line it cannot read
-            return _usage(error, asked)
+            return _usage(error, asked, as_json)
         if os.environ.get("BUKE_DEBUG"):
             traceback.print_exc()
-        complain(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")))
-        return 1
+        return _refuse(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")), as_json, 1)
     return code if isinstance(code, int) else 0 if code is None else 1
 
 
@@ -82,15 +82,24 @@ def can_write(text: str) -> bool:
     return True
 
 
-def _usage(error: Any, asked: str) -> int:
+def _usage(error: Any, asked: str, as_json: bool) -> int:
     """An unknown flag or command, a missing argument; or no words at all, which asks for help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.ctx.get_help(), file=sys.stderr)
         return 2
     from buke.cli.usage import refusal_of
 
-    complain(refusal_of(error, asked))
-    return 2
+    return _refuse(refusal_of(error, asked), as_json)
+
+
+def _refuse(refusal: Refusal, as_json: bool, code: int = 2) -> int:
+    """Say it, to a program too where one reads; the exit code."""
+    complain(refusal)
+    if as_json:
+        told = {"error": refusal.message, "hint": refusal.hint, "details": list(refusal.details), "code": code}
+        text = json.dumps(told | refusal.figures, ensure_ascii=False)
+        print(text if can_write(text) else json.dumps(told | refusal.figures))
+    return code
 
 
 def complain(refusal: Refusal) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from buke.config import Settings
-from buke.plan.trace import Prepare, Trace, Way, trace
-from buke.runfolder import amount
-from buke.words import Refusal, t
+from buke.plan.trace import Prepare, TooMuch, Trace, Way, trace
 
+NO_END = 2**62  # bytes, where nothing is known to end
 RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
 ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md
 LEAST_ROW = 256  # tokens: products of shorter rows are slower
-LENGTHS = (3072, 2048, 1536, 1024, 768, 512, 256)  # tokens of the longest record that are tried in place of too many
 CUDA_CONTEXT = 780_000_000  # bytes that CUDA and its libraries take of a card: 0.72 to 0.88 GB of an H200
 CUDA_POOLS = 220_000_000  # bytes of segments that the allocator has begun, and what cuBLAS works in
 SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
@@ -38,7 +37,7 @@ class Task:
     precision: str
     held: int  # bytes that this process holds now: libraries and data
     prepare: Prepare
-    host: int = 2**62  # bytes of the machine's memory that weights may take which a card reads from there
+    host: int = NO_END  # bytes of the machine's memory that weights may take which a card reads from there
 
     @property
     def longest(self) -> int:
@@ -59,6 +58,7 @@ class Fit:
     trace: Trace
     parts: dict[str, int]
     asking: int
+    question: int  # bytes of each that is asked at once
 
     @property
     def training(self) -> int:
@@ -69,47 +69,104 @@ class Fit:
         return max(self.training, self.asking)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A way that was followed, and the bytes it takes; at least so many where they are more than there are."""
+
+    way: Way
+    row_tokens: int
+    needed: int
+
+
 @dataclass
 class Known:
-    """Traces made already."""
+    """Traces made already. still: of the weights alone; beyond: bytes that a way takes at least, too many before."""
 
     found: dict[tuple[Any, ...], Trace] = field(default_factory=dict)
+    still: dict[tuple[Any, ...], Trace] = field(default_factory=dict)
+    beyond: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
-    def trace(self, task: Task, way: Way) -> Trace:
-        """The trace of a way, made once."""
-        s = task.settings
-        key = (repr(sorted(task.config.items())), way, s.rank, s.targets, s.layers, s.dropout, s.bias, s.rslora)
-        if key not in self.found:
-            self.found[key] = trace(task.config, s, way, task.prepare)
+    def trace(self, task: Task, way: Way, most: int) -> Trace:
+        """The trace of a way, made once. Raises TooMuch where it is seen to take more than ``most``."""
+        key = _key(task, way)
+        if (needed := self.beyond.get(key)) is not None and needed > most:
+            raise TooMuch(needed)
+        try:
+            if key not in self.found:
+                self.found[key] = trace(task.config, task.settings, way, task.prepare, most=most)
+        except TooMuch as error:
+            self.beyond[key] = error.needed
+            raise
         return self.found[key]
+
+    def weights(self, task: Task, way: Way) -> Trace:
+        """The trace of a way as far as its weights go: the same whatever its rows and activations."""
+        way = replace(way, tokens=1, activations="full", recompute=False)
+        key = _key(task, way)
+        if key not in self.still:
+            self.still[key] = trace(task.config, task.settings, way, task.prepare, still=True)
+        return self.still[key]
+
+
+def _key(task: Task, way: Way) -> tuple[Any, ...]:
+    s = task.settings
+    return repr(sorted(task.config.items())), way, s.rank, s.targets, s.layers, s.dropout, s.bias, s.rslora
 
 
 KNOWN = Known()
 
 
-def choose(task: Task, budget: int) -> tuple[Fit, int]:
-    """The first way that fits into ``budget`` bytes, and how many did not before it.
+def first_fit(task: Task, budget: int) -> tuple[Fit, list[Tried]]:
+    """The first way that fits into ``budget`` bytes, or the most frugal where none does; and all that were followed.
 
-    Raises Refusal with the nearest plan that fits, where none of the ways that the user left open does.
+    More tokens never take less memory. So of ways that differ in their rows alone the last tells whether any fits.
     """
-    fit, place = first_fit(task, budget)
-    if fit.needed > budget:
-        raise refusal(task, budget, fit)
-    return fit, place
+    ways, fits = list(ways_of(task)), dict[int, Fit]()
+    tried: dict[int, Tried] = {}
+    none = best = len(ways)
 
+    def is_fit(place: int) -> bool:
+        if place not in tried:
+            found = _follow(task, *ways[place], budget)
+            tried[place] = Tried(*ways[place], found if isinstance(found, int) else found.needed)
+            if not isinstance(found, int):
+                fits[place] = found
+        return tried[place].needed <= budget
 
-def first_fit(task: Task, budget: int) -> tuple[Fit, int]:
-    """As ``choose``, with the most frugal way where none fits."""
-    ways = list(ways_of(task))
-    for place, way in enumerate(ways):
-        if place == 1 and (fit := measure(task, *ways[-1], budget)).needed > budget:  # the most frugal one
-            break
-        if place < len(ways) - 1 and least(task, way[0]) > budget:
+    for places in _alike(ways, by_row=task.device == "cuda"):
+        places = [place for place in places if place < best]
+        if not places or least(task, ways[places[0]][0]) > budget:
             continue
-        fit = measure(task, *way, budget)
-        if fit.needed <= budget:
+        if best == none and is_fit(places[0]):
+            best = places[0]
+        elif is_fit(places[-1]):
+            best = places[bisect_left(places[:-1], True, key=is_fit)]
+        if best == none and not is_fit(none - 1):  # the most frugal one
             break
-    return fit, place
+    fit = fits[best] if best < none else measure(task, *ways[-1], budget)
+    return fit, list(tried.values())
+
+
+def _follow(task: Task, way: Way, row_tokens: int, budget: int) -> Fit | int:
+    """The memory of a way, or the bytes it takes at least where they are seen to be too many."""
+    try:
+        return measure(task, way, row_tokens, budget, budget)
+    except TooMuch as error:
+        return error.needed + _held(task, way)
+
+
+def _alike(ways: Sequence[tuple[Way, int]], by_row: bool) -> list[list[int]]:
+    """Places of ways that differ in their rows alone, the largest rows first; in the order in which to look.
+
+    by_row: whether ways with other activations stand between them. Then the most frugal ones tell which rows fit.
+    """
+    found: dict[Way, list[int]] = {}
+    for place, (way, _) in enumerate(ways):
+        found.setdefault(replace(way, tokens=0), []).append(place)
+    names = [way.weights for way, _ in ways]
+    if by_row:
+        return sorted(found.values(), key=lambda places: (names.index(names[places[0]]), -places[0]))
+    return list(found.values())
 
 
 def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
@@ -166,37 +223,42 @@ def _tokens(task: Task, row: int) -> int:
 
 
 def _known(task: Task, where: Where) -> Trace:
-    """The trace of the first way that is tried: what it says of the weights is true of all."""
-    cuda, tokens = task.device == "cuda", _tokens(task, _largest_row(task))
-    way = Way(tokens, task.precision, streamed=where.streamed, cuda=cuda, ahead=where.ahead, four_bits=where.nf4)
-    return KNOWN.trace(task, way)
+    """What is known of weights that are there without a step."""
+    cuda = task.device == "cuda"
+    return KNOWN.weights(task, Way(1, task.precision, "full", False, where.streamed, cuda, where.ahead, where.nf4))
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
     parts = _known(task, Where(way.streamed, way.ahead, way.four_bits)).parts
-    held = CUDA_CONTEXT if way.cuda else task.held
-    return held + parts["frozen"] + parts["embedding"] + parts["adapter"]
+    return _held(task, way) + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
 
-def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62) -> Fit:
-    """The memory of a way. budget: how much answers may take, which can be given fewer at once."""
-    known = KNOWN.trace(task, way)
-    cuda = way.cuda
+def _held(task: Task, way: Way) -> int:
+    return CUDA_CONTEXT if way.cuda else task.held + WORKSPACE
+
+
+def measure(task: Task, way: Way, row_tokens: int, budget: int = NO_END, most: int = NO_END) -> Fit:
+    """The memory of a way. budget: how much answers may take, which can be given fewer at once.
+
+    most: bytes from which on training is not followed to its end; raises TooMuch.
+    """
+    held, cuda = _held(task, way), way.cuda
+    known = KNOWN.trace(task, way, most - held)
     slack = CUDA_POOLS if cuda else int(SLACK * (known.peak - known.parts["frozen"] - known.parts["embedding"]))
-    parts = {"libraries": CUDA_CONTEXT if cuda else task.held + WORKSPACE, **known.parts}
+    parts = {"libraries": held, **known.parts}
     if not cuda:
         parts["adapter"] += known.adapter  # the best one is kept beside the one that learns
     parts["passing"] += slack
-    batch, asking = _asking(task, known, parts, budget)
-    return Fit(way, row_tokens, batch, known, parts, asking)
+    batch, asking, question = _asking(task, parts, budget)
+    return Fit(way, row_tokens, batch, known, parts, asking, question)
 
 
-def _asking(task: Task, known: Trace, parts: Mapping[str, int], budget: int) -> tuple[int, int]:
-    """Questions at once, fewer where more do not fit, and the memory while they are answered."""
+def _asking(task: Task, parts: Mapping[str, int], budget: int) -> tuple[int, int, int]:
+    """Questions at once, fewer where more do not fit, the memory while they are answered, and that of each."""
     s = task.settings
     if not s.questions:
-        return s.generation_batch, 0
+        return s.generation_batch, 0, 0
     config = task.config
     heads = config.get("num_attention_heads") or 1
     keys = (config.get("num_key_value_heads") or heads) * (config.get("head_dim") or config["hidden_size"] // heads)
@@ -210,59 +272,4 @@ def _asking(task: Task, known: Trace, parts: Mapping[str, int], budget: int) -> 
     if not task.chosen("generation_batch"):
         while batch > 1 and rest + batch * each > budget:
             batch = (batch + 1) // 2
-    return batch, rest + batch * each
-
-
-def refusal(task: Task, budget: int, fit: Fit) -> Refusal:
-    """That nothing fits, with the nearest plan that does."""
-    message = t("plan.no_room", needed=amount(fit.needed), budget=amount(budget))
-    if words := nearest(task, budget):
-        return Refusal(message, t("plan.nearest", flags=words))
-    enough = amount(fit.needed * 1.02 + 5e6).replace(" ", "")  # one word on a command line
-    return Refusal(message, t("plan.needs_more", needed=enough))
-
-
-def nearest(task: Task, budget: int) -> str:
-    """Flags of the plan that is nearest to what was asked for and fits; "" where none of those tried does."""
-    free = {"activations": "auto", "recompute": None, "weights": "auto", "row_tokens": 1024, "generation_batch": 40}
-    mine = {name: free[name] for name in free if task.chosen(name) and getattr(task.settings, name) != free[name]}
-    open_ = _but(task, mine, task.fixed - frozenset(mine))
-    if mine and _fits(open_, budget):
-        return " ".join(_forced(open_, mine, budget))
-    if task.settings.layers == "all" and _fits(upper := _but(open_, {"layers": "upper"}), budget):
-        return " ".join([*_forced(upper, mine, budget), "--layers upper"])
-    for length in LENGTHS:
-        if length < task.longest and _fits(shorter := _shorter(open_, length), budget):
-            return " ".join([*_forced(shorter, mine, budget), f"--length {length} --overlong shorten"])
-    return ""
-
-
-def _forced(task: Task, names: Mapping[str, Any], budget: int) -> list[str]:
-    """Flags in place of those that the user chose, for a task that fits."""
-    return _words(choose(task, budget)[0], names) if names else []
-
-
-def _words(fit: Fit, names: Mapping[str, Any]) -> list[str]:
-    """What the user chose otherwise, as flags."""
-    told = {
-        "activations": f"--activations {fit.way.activations}",
-        "recompute": "--recompute" if fit.way.recompute else "--no-recompute",
-        "weights": f"--weights {fit.way.weights}",
-        "row_tokens": f"--row-tokens {fit.row_tokens}",
-        "generation_batch": f"--generation-batch {fit.generation_batch}",
-    }
-    return [told[name] for name in names]
-
-
-def _fits(task: Task, budget: int) -> bool:
-    return measure(task, *list(ways_of(task))[-1], budget).needed <= budget
-
-
-def _but(task: Task, changes: Mapping[str, Any], fixed: frozenset[str] | None = None) -> Task:
-    settings = task.settings.model_copy(update=dict(changes))
-    return replace(task, settings=settings, fixed=task.fixed if fixed is None else fixed)
-
-
-def _shorter(task: Task, length: int) -> Task:
-    cut: Callable[[Sequence[int]], list[int]] = lambda lengths: [min(n, length) for n in lengths]  # noqa: E731
-    return replace(task, lengths=cut(task.lengths), scored=cut(task.scored))
+    return batch, rest + batch * each, each

@@ -47,6 +47,7 @@ class Live(TorchDispatchMode):
         self.now = self.most = self.start = 0
         self.at_peak: tuple[int, ...] = ()
         self.stretches: list[Stretch] = []
+        self.marked: Callable[[], None] = lambda: None  # called after each mark
         self._known: dict[int, Any] = {}
         self._outside: set[int] = set()
 
@@ -79,6 +80,7 @@ class Live(TorchDispatchMode):
         """End a stretch here and begin the next."""
         self.stretches.append(Stretch(name, layer, self.most - self.start, self.now - self.start, self.at_peak))
         self.begin()
+        self.marked()
 
     def begin(self) -> None:
         """Begin a stretch here."""

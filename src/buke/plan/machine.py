@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
-import re
 import threading
 import time
 from contextlib import suppress
@@ -15,21 +14,10 @@ import psutil
 import torch
 
 from buke.machine import Group, free_memory, memory_groups
-from buke.words import Refusal, t
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 EVERY = 0.02  # seconds between two looks at the memory of this process
 AGAIN = 50  # looks after which it is asked which control groups have a limit: one may be set while a run goes on
 NEAR = 2**28  # bytes, or a twentieth where that is less, to leave of a control group: at its limit the kernel kills
-
-
-def bytes_of(text: str) -> int:
-    """A number of bytes as people write it: 8GB, 7.5 GiB, 800M. Raises Refusal for anything else."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.I)
-    size = int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
-    if size < 2**20:
-        raise Refusal(t("plan.bad_memory", value=text), t("plan.bad_memory_hint"))
-    return size
 
 
 def own_bytes() -> int:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from buke.config import Settings
+from buke.config import Settings, bytes_of
 from buke.pack import rows, step_count
-from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task, choose
-from buke.plan.machine import bytes_of, free_bytes, products_per_second
+from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task
+from buke.plan.machine import free_bytes, products_per_second
+from buke.plan.nearest import choose
+from buke.plan.why import reasons
 from buke.runfolder import amount
 from buke.words import Refusal, t
 
@@ -25,7 +27,8 @@ CHOSEN = ("precision", "weights", "activations", "recompute", "row_tokens", "gen
 class Plan:
     """How a run is to be computed. Sizes in bytes, times in seconds.
 
-    chosen: settings with their value; why: the reason of each that was computed. measured: what the run took.
+    chosen: settings with their value; why: the reason of each that was computed; given: where the others are from.
+    measured: what the run took.
     """
 
     model: str
@@ -38,6 +41,7 @@ class Plan:
     time: dict[str, Any]
     disk: dict[str, Any]
     assumed: list[str]
+    given: dict[str, str] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
 
     def settle(self, settings: Settings, reasons: dict[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -71,11 +75,11 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     """
     room, source = budget(task.settings, task.device, task.held)
     try:
-        fit, before = choose(task, room)
+        fit, tried = choose(task, room)
     except Refusal:
         if refuse:
             raise
-        fit, before = choose(task, 2**62)
+        fit, tried = choose(task, room := 2**62)
     s = task.settings
     packed = rows(examples, s.batch, fit.row_tokens)
     steps = step_count(len(examples), s.batch * s.accumulation, s.epochs)
@@ -95,13 +99,12 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         "longest": task.longest, "rows": len(packed), "rows_per_step": round(len(packed) / max(steps / s.epochs, 1), 1),
         "steps": steps, "records_per_step": s.batch * s.accumulation, "tokens": tokens,
     }  # fmt: skip
-    why = _why(task, fit, before, room)
     return Plan(
         s.model,
         task.device,
         task.precision,
         _chosen(task, fit),
-        why,
+        reasons(task, fit, tried, room),
         shape,
         memory,
         _time(task, fit, tokens),
@@ -124,22 +127,6 @@ def _chosen(task: Task, fit: Fit) -> dict[str, Any]:
         "layers": settings.layers,
         "length": settings.length,
     }
-
-
-def _why(task: Task, fit: Fit, before: int, room: int) -> dict[str, str]:
-    """The reason of each setting that was left open."""
-    s = task.settings
-    common = t("plan.why_first") if not before else t("plan.why_after", count=before)
-    text = t("plan.why", needed=amount(fit.needed), budget=amount(room), place=common)
-    open_ = {
-        "weights": s.weights == "auto",
-        "activations": s.activations == "auto",
-        "recompute": s.recompute is None,
-        "row_tokens": fit.row_tokens != s.row_tokens,
-        "generation_batch": bool(s.questions) and fit.generation_batch < min(s.generation_batch, s.questions),
-    }
-    why = {"precision": t("plan.why_precision", device=task.device)} if s.precision == "auto" else {}
-    return why | {name: text for name, is_open in open_.items() if is_open}
 
 
 def _time(task: Task, fit: Fit, tokens: int) -> dict[str, Any]:

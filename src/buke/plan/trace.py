@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,6 +50,14 @@ class Way:
         return "parts" if self.cuda and not self.ahead else "streamed"
 
 
+class TooMuch(Exception):
+    """A step takes more than it may: at least so many bytes."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+
 @dataclass(frozen=True)
 class Trace:
     """Bytes at the peak of a step, and what they are of. file: bytes of frozen weights that lie elsewhere."""
@@ -63,10 +72,14 @@ class Trace:
     fast: bool  # whether our own layers compute it
 
 
-def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *, whole: bool = False) -> Trace:
+def trace(
+    given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *,
+    whole: bool = False, still: bool = False, most: int = 2**62,
+) -> Trace:  # fmt: skip
     """Follow a second step, of a short row and then one of ``way.tokens``, of the model of a config.json.
 
-    whole: follow all layers. Raises Refusal for an architecture that cannot be built.
+    whole: follow all layers. still: follow none, for the weights alone. most: bytes that it may take; raises TooMuch as
+    soon as it is seen to take more. Raises Refusal for an architecture that cannot be built.
     """
     layers, more = ([], 0) if whole else _sample(given, settings)
     kept, how = _kept(way), (way.ahead, way.four_bits)
@@ -77,6 +90,10 @@ def trace(given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepa
     live = Live(cuda_size if way.cuda else lambda count: count)
     for weight in _elsewhere(model, way).values():
         live.leave_out(weight)
+    if still:
+        live.mark("end")
+        return _sum_up(live, model, way, more, 0)
+    live.marked = partial(_stop_beyond, live, model, way, more, most)
     step = prepare(model)
     with following(live):
         rounded = way.tokens + rows_to_add(way.tokens, PRECISIONS[way.precision], CARD if way.cuda else CPU)
@@ -138,6 +155,22 @@ def _follow(live: Live, model: Model, step: Step, tokens: int, card: bool) -> in
     step(model, [Row((_example(min(FIRST_TOKENS, tokens)),)), long])
     live.mark("end")
     return start
+
+
+def _stop_beyond(live: Live, model: Model, way: Way, more: int, most: int) -> None:
+    """Raise TooMuch where a step that has passed the last layer forwards holds more than it may.
+
+    What lives there in the first step lives there in the second, with the optimizer's state besides.
+    """
+    layers = len(model.fast.layers[True]) if model.fast is not None else 0
+    if (live.stretches[-1].name, live.stretches[-1].layer) != ("forward", layers - 1):
+        return
+    middle, elsewhere = _middle(model), _elsewhere(model, way)
+    each = next(stretch.end for stretch in reversed(live.stretches) if stretch.layer == middle) if more else 0
+    for name, p in _parameters(model).items() if more else ():
+        each += live.size(p.nbytes) * (f".layers.{middle}." in name and id(p) not in elsewhere)
+    if live.now + more * each > most:
+        raise TooMuch(live.now + more * each)
 
 
 def _example(tokens: int) -> Example:

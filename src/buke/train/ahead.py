@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from buke.config import Settings
 from buke.encoded import Lessons
 from buke.machine import free_memory
 from buke.model import Model, choose_device, choose_precision, config_in, width_of
-from buke.plan import FREE_SHARE, Plan, Step, Task, look_ahead, own_bytes
+from buke.plan import FREE_SHARE, NO_END, Plan, Step, Task, look_ahead, own_bytes
 from buke.records import Example
 from buke.train.step import Ranks, optimizer_for, take_step
 
@@ -46,13 +47,14 @@ def plan(
     fixed = frozenset(reasons) - open_ if refuse else frozenset(Settings.model_fields)  # a run taken up stays as it is
     lengths, scored = [list(map(len, each)) for each in examples]
     # how much memory the machine of another card has is not known
-    host = int(FREE_SHARE * free_memory()) if torch.cuda.is_available() else 2**62
+    host = int(FREE_SHARE * free_memory()) if torch.cuda.is_available() else NO_END
     task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper, host)
     lower = 0
     if settings.lower_cache:
         lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
     free = runfolder.free_bytes(runs)
-    return look_ahead(task, examples[0], free, lower, list(assumed), refuse)
+    found = look_ahead(task, examples[0], free, lower, list(assumed), refuse)
+    return replace(found, given={name: reasons[name] for name in found.chosen if name not in found.why})
 
 
 def device_of(settings: Settings, width: int) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import errno
 import importlib
 import locale
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -23,11 +24,14 @@ class Refusal(Exception):
     message: one sentence saying what is wrong, with ``file:line`` where there is one.
     hint: how to mend it.
     details: further lines (all problems found in one pass), already worded.
+    figures: what a program reads in place of the sentences, by name.
     """
 
-    def __init__(self, message: str, hint: str = "", details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, hint: str = "", details: tuple[str, ...] = (), figures: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
-        self.message, self.hint, self.details = message, hint, details
+        self.message, self.hint, self.details, self.figures = message, hint, details, dict(figures or {})
 
 
 def set_language(language: str) -> None:

@@ -28,6 +28,7 @@ TEXTS = {
     "float": ("it has to be a number", "必须是数字"),
     "bool": ("it has to be true or false", "必须是 true 或 false"),
     "string": ("it has to be text", "必须是文字"),
+    "memory": ("write it as 8GB, 7.5GiB or 800MB", "请写成 8GB、7.5GiB 或 800MB"),
     "list": ("it has to be a list", "必须是列表"),
     "dict": (
         "write question=NAME thought=NAME answer=NAME, or a table in the settings file",

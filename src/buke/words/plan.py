@@ -6,8 +6,6 @@ TEXTS = {
         "预先说明一次运行会怎样计算、占多少内存、时间和磁盘；模型不必已下载",
     ),
     "dry_run": ("show the plan of the run and stop", "只显示运行计划，不训练"),
-    "bad_memory": ("--memory {value} is no amount of memory", "--memory {value} 不是内存大小"),
-    "bad_memory_hint": ("write it as 8GB, 7.5GiB or 800MB", "请写成 8GB、7.5GiB 或 800MB"),
     "of_free": ("{share} of {free} free, and what this process holds", "可用 {free} 的 {share}，加本进程已占用的"),
     "which_card": ("there is no CUDA card here to plan for", "这里没有可供规划的 CUDA 显卡"),
     "which_card_hint": ("say how much memory the card has: --memory 8GB", "请说明显卡内存：--memory 8GB"),
@@ -17,10 +15,13 @@ TEXTS = {
     ),
     "no_config_hint": ("fetch it first: {buke} get {name}", "请先下载：{buke} get {name}"),
     "no_room": (
-        "the run needs {needed} of memory, and {budget} may be used",
-        "运行需要 {needed} 内存，可用的只有 {budget}",
+        "the run needs {needed} of memory at least, and {budget} may be used",
+        "运行至少需要 {needed} 内存，可用的只有 {budget}",
     ),
-    "nearest": ("this fits: {flags}", "这样放得下：{flags}"),
+    "nearest": (
+        "this fits: {flags}; as asked, --memory {needed} would do on a machine that has it",
+        "这样放得下：{flags}；若要照原样，换内存足够的机器，--memory {needed} 即可",
+    ),
     "needs_more": ("--memory {needed} would do, on a machine that has it", "在内存足够的机器上 --memory {needed} 即可"),
     "no_disk": (
         "the run needs {needed} of disk, and {free} are free",
@@ -30,13 +31,45 @@ TEXTS = {
         "make room, keep fewer checkpoints with --keep 1, or use another folder with --runs DIR",
         "请腾出空间，或用 --keep 1 少留检查点，或用 --runs 换个文件夹",
     ),
-    "why": ("computed: {place}; {needed} of {budget}", "计算得出：{place}；{needed}，可用 {budget}"),
-    "why_precision": ("computed: what is fastest on this machine ({device})", "计算得出：本机上最快的格式（{device}）"),
-    "why_first": ("it fits and loses nothing", "放得下且无损失"),
-    "why_after": (
-        "the first of the ways that fits, {count} before it do not",
-        "依次尝试中第一个放得下的，之前 {count} 种放不下",
+    "why_card_bf16": ("a card is fastest in it", "显卡用它最快"),
+    "why_no_bf16": ("this device has no bfloat16", "该设备没有 bfloat16"),
+    "why_tiles": ("this processor has matrix units for it", "处理器有它的矩阵单元"),
+    "why_no_tiles": ("this processor has no matrix units for bfloat16", "处理器没有 bfloat16 的矩阵单元"),
+    "why_narrow": (
+        "at a width of {width} bfloat16 gains nothing on this processor",
+        "宽度 {width} 时 bfloat16 在这个处理器上没有好处",
     ),
+    "why_resident": ("held in memory they take {size}, and the rest fits", "全放内存要 {size}，其余也放得下"),
+    "why_large": (
+        "in float32 they would take {size}; from {most} on they stay in their file",
+        "展开成 float32 要 {size}；超过 {most} 就留在文件里",
+    ),
+    "why_not_resident": (
+        "held in memory they take {size}, and the run at least {needed}",
+        "全放内存要 {size}，运行至少要 {needed}",
+    ),
+    "why_not_streamed": (
+        "two layers and the head at a time, and the run needs at least {needed}",
+        "一次放两层和输出头，运行至少要 {needed}",
+    ),
+    "why_nf4": (
+        "in 16 bits {size} would lie in the machine's memory, which has room for {host}",
+        "若用 16 位，要在机器内存里放 {size}，而那里只有 {host}",
+    ),
+    "why_full": ("they fit, and nothing is rounded", "放得下，且不舍入"),
+    "why_inputs": ("only what goes into each layer waits, see --recompute", "只保存每层的输入，见 --recompute"),
+    "why_kept": ("not needed: activations fit as {kind}", "不需要：激活按 {kind} 放得下"),
+    "why_not_kept": (
+        "{kind} would need at least {needed} with --row-tokens {rows}",
+        "{kind} 在 --row-tokens {rows} 时至少要 {needed}",
+    ),
+    "why_one_row": (
+        "all records of a micro-batch in one row, at most {tokens} tokens",
+        "一个微批的记录放进一行，最多 {tokens} token",
+    ),
+    "why_most_rows": ("the largest that is tried: small rows keep a card waiting", "所试的最大值：行小了显卡要等待"),
+    "why_not_rows": ("{rows} would need at least {needed}", "{rows} 至少要 {needed}"),
+    "why_fewer": ("{asked} at once would need {needed}", "一次 {asked} 个要 {needed}"),
     "assumed_cuda": (
         "planned for a card without asking one: {context} for CUDA itself",
         "计划时没有询问显卡：CUDA 自身按 {context} 计",
@@ -58,7 +91,7 @@ TEXTS = {
     "at_most": ("at most {time}", "最多 {time}"),
     "head": ("{model} on {device}, {precision}", "{model}，{device}，{precision}"),
     "chosen": ("How it is computed", "怎样计算"),
-    "given": ("as set, or its default", "按设置或默认值"),
+    "default": ("the default", "默认值"),
     "memory": (
         "Memory: {needed} of {budget} ({source}), the larger of training ({training}, in parts below) and answering",
         "内存：{needed}，可用 {budget}（{source}）；取训练（{training}，分项如下）与回答两者中较大的",
