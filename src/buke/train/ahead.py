@@ -54,7 +54,7 @@ def plan(
         lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
     free = runfolder.free_bytes(runs)
     found = look_ahead(task, examples[0], free, lower, list(assumed), refuse)
-    return replace(found, given={name: reasons[name] for name in found.chosen if name not in found.why})
+    return replace(found, given={name: reasons.get(name, "") for name in found.chosen if name not in found.why})
 
 
 def device_of(settings: Settings, width: int) -> tuple[str, str]:
