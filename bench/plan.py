@@ -13,6 +13,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ SETTINGS: list[dict[str, Any]] = [
     {"tokens": 512, "weights": "streamed"},
     {"tokens": 1024, "weights": "streamed", "activations": "byte"},
     {"tokens": 1024, "weights": "streamed", "recompute": True},
+    {"tokens": 512, "weights": "nf4"},
+    {"tokens": 1024, "weights": "nf4", "recompute": True},
+    {"tokens": 2048, "weights": "nf4", "activations": "byte"},
     {"tokens": 1024, "layers": "upper"},
     {"tokens": 512, "targets": "q_proj,v_proj"},
     {"tokens": 512, "dropout": 0.05},
@@ -48,12 +52,14 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     from buke.train.ahead import stepper
 
     tokens = given.pop("tokens")
-    settings, _ = make({"model": str(folder), "device": "cpu", "questions": 0, "activations": "full", **given})
-    streamed, again = settings.weights == "streamed", bool(settings.recompute)
-    settings = settings.model_copy(update={"weights": "streamed" if streamed else "resident"})
+    common = {"model": str(folder), "device": "cpu", "precision": "fp32", "questions": 0, "activations": "full"}
+    settings, _ = make(common | given)
+    settings = settings.model_copy(update={"weights": given.get("weights", "resident")})
+    again = bool(settings.recompute)
     config = json.loads((folder / "config.json").read_text())
     task = Task(config, settings, frozenset(), [tokens], [], 16, "cpu", "fp32", own_bytes(), stepper)
-    fit = measure(task, Way(tokens, "fp32", settings.activations, again, streamed), tokens)
+    way = Way(tokens, "fp32", settings.activations, again, settings.weights != "resident")
+    fit = measure(task, replace(way, four_bits=settings.weights == "nf4"), tokens)
     watch = Watch("cpu")
     watch.start()
     model = load(folder, settings)

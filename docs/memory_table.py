@@ -27,6 +27,7 @@ CARDS = (6, 8, 12, 16, 24)  # GB
 MACHINES = (8, 16, 32)  # GB
 SYSTEM = 2.0  # GB that the system and other programs take of a machine's memory, assumed
 LIBRARIES = 0.4  # GB that a process holds before a model is loaded
+SMALL_HOST = 14.0  # GB of a small machine's 16 that weights may take which a card reads from there
 LENGTHS = (4096, 2048, 1024, 512)  # tokens of the longest record
 HEAD = """# What fits where
 
@@ -37,7 +38,8 @@ seen to take 0.9 to 1.1), of a machine 2 GB the system's. CPU rows are for float
 
 *streamed*: the frozen weights stay in 16 bit in their file (CPU), or in the machine's memory (card, which then needs as
 much of that as stands in the second column, and holds the head and two layers at a time). *parts*: as streamed, but a
-card holds a part of a layer at a time. *half*, *byte*, *recompute*: how activations wait, see
+card holds a part of a layer at a time. *nf4*: the layers' weights in four bits on the card; the embedding's rows in the
+machine's memory. *half*, *byte*, *recompute*: how activations wait, see
 [settings](reference/settings.md).
 
 """
@@ -52,13 +54,15 @@ The 1.5B has the shape of R1-Distill-Qwen-1.5B and random weights.
 """
 
 
-def cell(name: str, device: str, memory: float) -> str:
-    """The longest record that fits, and how."""
+def cell(name: str, device: str, memory: float, host: float = 1e6) -> str:
+    """The longest record that fits, and how. host: GB that the machine of a card has for its weights."""
     for length in LENGTHS:
         settings, _ = make({"model": name, "device": device, "questions": 0, "row_tokens": 512})
         precision, held = ("bf16", 0) if device == "cuda" else ("fp32", int(LIBRARIES * 1e9))
         fixed = frozenset({"row_tokens"})
-        task = Task(CONFIGS[name], settings, fixed, [length] * 8, [], 64, device, precision, held, stepper)
+        task = Task(
+            CONFIGS[name], settings, fixed, [length] * 8, [], 64, device, precision, held, stepper, int(host * 1e9)
+        )
         fit, _ = first_fit(task, int(memory * 1e9))
         if fit.needed <= memory * 1e9:
             return f"{length:,}: {how(fit)} ({fit.needed / 1e9:.1f} GB)"
@@ -72,12 +76,13 @@ def how(fit: Fit) -> str:
 
 
 def row(name: str) -> str:
-    """A model's row of both tables, one after the other."""
+    """A model's row of each table, one after the other."""
     short = name.rsplit("Distill-", 1)[1]
     size = 2 * parameters(name) / 1e9
     cards = [cell(name, "cuda", memory) for memory in CARDS]
+    small = [cell(name, "cuda", memory, SMALL_HOST) for memory in CARDS]
     machines = [cell(name, "cpu", memory - SYSTEM) for memory in MACHINES]
-    return "\n".join(f"| {' | '.join([short, f'{size:.1f} GB', *cells])} |" for cells in (cards, machines))
+    return "\n".join(f"| {' | '.join([short, f'{size:.1f} GB', *cells])} |" for cells in (cards, small, machines))
 
 
 def parameters(name: str) -> int:
@@ -91,20 +96,21 @@ def main() -> None:
     """Write the page, or print a model's rows."""
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="part of a model's name: only its two rows, to stdout")
+    parser.add_argument("--model", help="part of a model's name: only its rows, to stdout")
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "memory.md")
     given: Any = parser.parse_args()
     if given.model:
         print(row(next(name for name in CONFIGS if given.model in name)))
         return
-    pairs = [row(name).split("\n") for name in CONFIGS]
-    given.to.write_text(page([pair[0] for pair in pairs], [pair[1] for pair in pairs]), encoding="utf-8")
+    rows = [row(name).split("\n") for name in CONFIGS]
+    given.to.write_text(page(*([one[table] for one in rows] for table in range(3))), encoding="utf-8")
 
 
-def page(cards: list[str], machines: list[str]) -> str:
-    """Both tables under their headings."""
+def page(cards: list[str], small: list[str], machines: list[str]) -> str:
+    """The tables under their headings."""
+    titles = ("NVIDIA cards", "NVIDIA cards in a machine with 16 GB of memory", "CPU")
     tables = []
-    for title, sizes, lines in (("NVIDIA cards", CARDS, cards), ("CPU", MACHINES, machines)):
+    for title, sizes, lines in zip(titles, (CARDS, CARDS, MACHINES), (cards, small, machines), strict=True):
         head = f"| model | weights, 16 bit | {' | '.join(f'{size} GB' for size in sizes)} |"
         tables.append("\n".join([f"## {title}", "", head, "|---" * (len(sizes) + 2) + "|", *lines, ""]))
     return HEAD + "\n".join(tables) + measured()

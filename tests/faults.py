@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ from typing import IO, Any
 import pytest
 
 from buke import runfolder
+from buke.machine import Group
 from buke.runfolder import Disk, Piece
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +124,7 @@ def _child(arguments: list[str], log: Path, dies_at: int, slow: float, terminal:
 
     from buke import cli
 
+    gc.freeze()  # pages that it shares with the process it is a copy of stay shared
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -193,3 +196,71 @@ def reached(run: Path) -> int:
     """The last step written down."""
     lines = runfolder.read_lines(run / runfolder.STEPS)
     return int(lines[-1]["step"]) if lines else 0
+
+
+# memory
+
+
+class MemoryGroup:
+    """A control group of the kernel's whose memory has a limit: beyond it the kernel kills a process in it.
+
+    Raises OSError where none can be made: elsewhere than on Linux, without the rights, or in most containers.
+    """
+
+    def __init__(self, limit: int) -> None:
+        older = Path("/sys/fs/cgroup/memory")
+        top, names = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
+        if older.is_dir():
+            top, names = older, ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        self.folder = top / f"buke-{os.getpid()}-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        self.counted = Group(self.folder, *names)
+        try:
+            self.set(limit)
+            for name in ("memory.swap.max", "memory.swappiness"):  # else what is too much is swapped out and none dies
+                with suppress(OSError):
+                    (self.folder / name).write_text("0")
+        except OSError:
+            self.folder.rmdir()
+            raise
+
+    def set(self, limit: int) -> None:
+        """Change the limit. OSError where the older kind of group holds more than that."""
+        (self.folder / self.counted.most).write_text(str(limit))
+
+    def take(self, process: int) -> None:
+        """Move a process here; what it takes from now on counts."""
+        (self.folder / "cgroup.procs").write_text(str(process))
+
+    def squeeze(self, seconds: float, running: Callable[[], bool]) -> int:
+        """Lower the limit to the middle between the least and the most that is used in so many seconds; return it."""
+        seen, end = [], time.monotonic() + seconds
+        while time.monotonic() < end and running():
+            seen.append(self.counted.used())
+            time.sleep(0.002)
+        limit = (min(seen) + max(seen)) // 2
+        while running():
+            if self.counted.used() < limit:
+                with suppress(OSError):  # used meanwhile
+                    self.set(limit)
+                    return limit
+            time.sleep(0.002)
+        raise RuntimeError(f"the process ended before its limit could be lowered to {limit} bytes")
+
+    @property
+    def kills(self) -> int:
+        """How many processes the kernel has killed here."""
+        found = [self.folder / name for name in ("memory.events", "memory.oom_control")]
+        text = next(path for path in found if path.exists()).read_text()
+        return int(text.partition("oom_kill ")[2].split()[0])
+
+    def close(self) -> None:
+        """Kill what is left in it and take it away."""
+        with suppress(OSError):
+            for process in (self.folder / "cgroup.procs").read_text().split():
+                os.kill(int(process), signal.SIGKILL)
+        for _ in range(100):
+            with suppress(OSError):
+                return self.folder.rmdir()
+            time.sleep(0.05)
+        raise OSError(f"{self.folder} is not empty")

@@ -30,6 +30,7 @@ from buke.train.dry import tokens_of
 from buke.train.job import Job
 from buke.train.loop import Tightened
 from buke.words import Refusal
+from faults import MemoryGroup, reached, wait_for
 from faults import start as started
 from tiny import tiny_folder, write_lessons
 
@@ -38,8 +39,10 @@ pytestmark = pytest.mark.slow  # together they take longer than a first look may
 SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
 WAYS = [
     Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
-    Way(150, activations="byte", streamed=True),
+    Way(150, activations="byte", streamed=True), Way(150, streamed=True, four_bits=True),
+    Way(150, recompute=True, streamed=True, four_bits=True),
 ]  # fmt: skip
+FOUR_BITS = Way(150, "bf16", streamed=True, cuda=True, four_bits=True)
 AHEAD = Way(150, "bf16", streamed=True, cuda=True, ahead=True)
 
 
@@ -78,8 +81,9 @@ def row(tokens: int) -> Row:
 
 def real_peak(folder: Path, way: Way, **given: Any) -> int:
     """The most bytes of tensors that live in the second of two real steps."""
-    weights = "streamed" if way.streamed else "resident"
-    settings, _ = make({"model": str(folder), "device": "cpu", "weights": weights, "precision": way.precision, **given})
+    settings, _ = make(
+        {"model": str(folder), "device": "cpu", "weights": way.weights, "precision": way.precision, **given}
+    )
     model = load(folder, settings)
     model.add_adapter(settings)
     if model.fast is not None:
@@ -122,7 +126,7 @@ def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: 
     [
         ("llama", WAYS[0], "1-4"), ("qwen3", WAYS[2], "1-4"), ("llama", WAYS[3], "all"),
         ("qwen3", Way(150, "bf16", streamed=True, cuda=True), "all"),
-        ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"),
+        ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"), ("qwen2", FOUR_BITS, "all"), ("llama", WAYS[5], "1-4"),
     ],
     ids=str,
 )  # fmt: skip
@@ -460,6 +464,19 @@ def test_8_gb_cards_take_the_7b_and_8b_models_at_2048_tokens() -> None:
         assert fit.needed < 8 * 10**9
 
 
+def test_a_card_takes_four_bits_where_its_machine_does_not_hold_sixteen() -> None:
+    settings, _ = make({"model": "r1-7b", "questions": 0, "device": "cuda"})
+    config = CONFIGS["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
+    large = Task(config, settings, frozenset(), [2048] * 9, [], 20, "cuda", "bf16", 0, stepper, host=16 * 10**9)
+    assert choose(large, 8 * 10**9)[0].way.weights == "streamed"
+    small = replace(large, host=13 * 10**9)  # 14.1 GB are the layers and the rows of the embedding
+    fit = choose(small, 8 * 10**9)[0]
+    assert (fit.way.weights, fit.way.tokens) == ("nf4", 2048)
+    assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.05)
+    assert fit.parts["embedding"] == pytest.approx(152064 * 3584 * 2, rel=0.01)  # the head; rows come from the machine
+    assert choose(small, 30 * 10**9)[0].way.weights == "resident"
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("8GB", 8 * 10**9), ("7.5 GiB", int(7.5 * 2**30)), ("800m", 8 * 10**8), ("2000000", 2 * 10**6)]
 )
@@ -576,7 +593,7 @@ class Short(plan.Watch):
     tokens: int
     recomputed: bool
 
-    def over(self) -> bool:
+    def over(self, more: int = 0) -> bool:
         loop = self.job.loop
         assert loop.model.fast is not None
         return loop.row_tokens > self.tokens or (self.recomputed and loop.model.fast.keep != "input")
@@ -696,18 +713,66 @@ def test_a_limit_of_memory_is_watched() -> None:
     assert watch.stop() >= plan.own_bytes() - 2**28
 
 
-def test_the_limit_of_a_control_group_is_watched_before_the_kernel_kills(tmp_path: Path) -> None:
-    group = tmp_path / "sys/fs/cgroup"
+def test_the_limit_of_a_control_group_is_watched_before_the_kernel_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, group = [500], tmp_path / "sys/fs/cgroup"
+    monkeypatch.setattr(plan.machine, "own_bytes", lambda: own[0])
     for folder in (group, tmp_path / "proc/self"):
         folder.mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/\n")
-    assert not plan.Watch("cpu", root=tmp_path).over()
-    for name, text in {"memory.max": "1000", "memory.current": "940", "memory.stat": "active_file 0\n"}.items():
-        (group / name).write_text(text)
+
+    def told(used: int, files: int = 0, limit: int = 1000) -> None:
+        texts = {"memory.max": limit, "memory.current": used, "memory.stat": f"active_file {files}\ninactive_file 20\n"}
+        for name, text in texts.items():
+            (group / name).write_text(str(text))
+
+    late = plan.Watch("cpu", root=tmp_path)
+    assert not late.over()
+    told(960)
     watch = plan.Watch("cpu", root=tmp_path)
     assert not watch.over()
-    (group / "memory.current").write_text("960")
+    told(980)
     assert watch.over()
-    (group / "memory.stat").write_text("active_file 900\ninactive_file 20\n")  # the pages of weights in their file
+    told(900)
+    assert watch.over()  # until it is told to forget
+    watch.forget()
     assert not watch.over()
-    assert not plan.Watch("cuda", root=tmp_path)._grouped
+    told(980, files=900)  # the pages of weights in their file
+    assert not watch.over()
+    own[0], used = 300, 780  # and as much as before would be too much
+    told(used)
+    assert watch.over()
+    watch.forget()
+    assert not watch.over()
+    told(980)
+    assert not plan.Watch("cuda", root=tmp_path).over()
+    assert any(late.over() for _ in range(plan.machine.AGAIN))  # a limit that was set after it began
+
+
+def test_a_limit_that_is_lowered_while_a_run_goes_costs_smaller_rows_and_no_kill(tmp_path: Path) -> None:
+    try:
+        group = MemoryGroup(4 * 10**9)
+    except OSError as why:
+        pytest.skip(f"no control group of memory can be made here: {why}")
+    wide = tiny_folder(tmp_path / "wide", hidden_size=64, intermediate_size=8192, num_hidden_layers=4)
+    lessons, runs = write_lessons(tmp_path / "lessons.jsonl", 16), tmp_path / "runs"
+    flags = ["--batch", "16", "--epochs", "3", "--questions", "0", "--held-out", "0", "--recompute"]
+    line = ["train", str(lessons), "--model", str(wide), *flags, "--runs", str(runs), "--name", "tight", "--lang", "en"]
+    process = started(line, tmp_path / "log", slow=0.1)
+    try:
+        assert process.pid is not None
+        group.take(process.pid)
+        wait_for(lambda: reached(runs / "tight") > 0 or not process.is_alive())
+        group.squeeze(0.7, process.is_alive)
+        process.join(60)
+        kills = group.kills
+    finally:
+        group.close()
+        process.join()
+    said = (tmp_path / "log").read_text(encoding="utf-8")
+    assert (process.exitcode, kills) == (0, 0), said
+    assert "Memory ran out at step" in said
+    steps = runfolder.read_lines(runs / "tight" / runfolder.STEPS)
+    assert (len(steps), len({step["tokens"] for step in steps})) == (3, 1)  # the effective batch stays
+    assert make(read_toml(runs / "tight" / runfolder.RUN_TOML))[0].row_tokens < 1024

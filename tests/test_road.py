@@ -59,6 +59,18 @@ def run_of(tmp_path: Path) -> Path:
 # --- train
 
 
+def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "buke", "runs", "--runs", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / runfolder.RUN_TOML).write_text("")
+    (tmp_path / "one" / runfolder.MANIFEST).write_text(json.dumps({"started": "2026-01-01", "finished": None}))
+    ends = os.pipe()
+    os.close(ends[0])
+    assert subprocess.run(command, stdout=ends[1], env=environment, timeout=120, check=False).returncode == 0
+    os.close(ends[1])
+
+
 def test_a_run_is_complete_and_its_json_is_the_only_thing_on_stdout(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

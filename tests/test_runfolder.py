@@ -239,3 +239,16 @@ def test_what_travels_is_written_in_plain_json(tmp_path: Path) -> None:
     assert lines[4] == {"path": str(tmp_path), "t": [1, 2]}
     assert HeldOut(0, 6.0, 3, 9, 0.1).loss == 2.0
     assert step.loss is None
+
+
+def test_the_system_s_errors_are_said_in_the_language_of_the_rest(tmp_path: Path) -> None:
+    words.set_language("zh")
+    try:
+        with pytest.raises(Refusal) as told, runfolder.mending(tmp_path / "run", "how"):
+            (tmp_path / "run" / "file").write_bytes(b"")
+        assert "没有这个文件" in told.value.message
+        assert "移走" in told.value.hint  # there is nothing to go on with
+        assert runfolder.reason(OSError(errno.ENOSPC, "No space left on device"), tmp_path).startswith("磁盘已满")
+        assert runfolder.reason(OSError(errno.EXDEV, "Cross-device link"), tmp_path) == "Cross-device link"
+    finally:
+        words.set_language("en")

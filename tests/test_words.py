@@ -21,6 +21,7 @@ from buke.words import LANGUAGES, Refusal, catalogue, t
 PACKAGE = Path(words.__file__).resolve().parents[1]
 CATALOGUES = sorted(path.stem for path in (PACKAGE / "words").glob("*.py") if path.stem != "__init__")
 SOURCES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".j2") and path.parent.name != "words")
+SOURCES.append(PACKAGE / "words" / "__init__.py")  # which asks for the system's errors
 PYDANTIC = {"int", "float", "bool", "string", "list"}  # names of its errors, which the texts of `config` go by
 HAN = re.compile(r"[\u4e00-\u9fff]")
 

@@ -17,7 +17,7 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from buke.words import Refusal, language, t
+from buke.words import Refusal, language, of_system, t
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -154,15 +154,18 @@ class Settings(BaseModel):
         "CPU 有 bf16 矩阵单元（AMX）且模型宽度不小于 512 时 bf16，否则 fp32",
     )  # fmt: skip
 
-    weights: Literal["auto", "resident", "streamed", "parts"] = setting(
+    weights: Literal["auto", "resident", "streamed", "parts", "nf4"] = setting(
         "auto", "model",
         "where the frozen weights are: resident, in the memory that computes; streamed, on the CPU left in their file "
         "in 16 bit and widened where they are used, for a card left in the machine's memory and copied a layer ahead; "
-        "parts, as streamed, but a card gets a part of a layer at a time and keeps no head: least memory, slower; auto "
-        "streams more than 1 GB on the CPU, and on a card what does not fit",
+        "parts, as streamed, but a card gets a part of a layer at a time and keeps no head: least memory, slower; nf4, "
+        "in the memory that computes, the layers' weights rounded to four bits, as QLoRA does (bitsandbytes); auto "
+        "streams more than 1 GB on the CPU and on a card what does not fit, or takes nf4 there where the machine has "
+        "too little memory for that",
         "冻结权重放在哪里：resident 放在计算所在的内存；streamed 在 CPU 上以 16 位留在文件中、用到时再展开，"
         "用显卡时留在机器内存、提前一层拷入；parts 同 streamed，但显卡每次只拷一层的一部分、输出头不常驻，"
-        "最省显存但较慢；auto：CPU 上超过 1 GB 时、显卡上放不下时 streamed",
+        "最省显存但较慢；nf4 放在计算所在的内存，各层权重量化到 4 位，即 QLoRA（bitsandbytes）；"
+        "auto：CPU 上超过 1 GB 时、显卡上放不下时 streamed，机器内存也放不下时在显卡上用 nf4",
     )  # fmt: skip
 
     # lora
@@ -468,6 +471,9 @@ def make(given: dict[str, Any], where: dict[str, str] | None = None) -> tuple[Se
     names = {alias: name for name in Settings.model_fields for alias in (name, *aliases_of(name))}
     values = {names.get(key, key): value for key, value in given.items()}
     sources = {names.get(key, key): where.get(key, key) for key in given}
+    for key in MEANT & values.keys():  # said of the weights by a switch
+        if values.pop(key) is True and "weights" not in values:
+            values["weights"], sources["weights"] = "nf4", sources[key]
     if values.get("recipe") == "tutorial":
         for name, value in TUTORIAL.items():
             values.setdefault(name, value)
@@ -500,9 +506,10 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     return t("config.value", place=place, value=error["input"], rule=rule)
 
 
+MEANT = frozenset({"load_in_4bit", "use_qlora"})  # what other trainers call --weights nf4
 NOT_DONE = {  # settings of other trainers whose meaning is not to be guessed at
-    "dora": "DoRA", "use_dora": "DoRA", "load_in_4bit": "QLoRA", "load_in_8bit": "LLM.int8", "loftq_config": "LoftQ",
-    "modules_to_save": "modules_to_save", "neftune_noise_alpha": "NEFTune", "use_qlora": "QLoRA",
+    "dora": "DoRA", "use_dora": "DoRA", "load_in_8bit": "LLM.int8", "loftq_config": "LoftQ",
+    "modules_to_save": "modules_to_save", "neftune_noise_alpha": "NEFTune",
 }  # fmt: skip
 _LIMITS = (
     "greater_than",
@@ -521,7 +528,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise Refusal(t("config.no_file", path=path, why=error.strerror), t("config.toml_hint")) from None
+        raise Refusal(t("config.no_file", path=path, why=of_system(error)), t("config.toml_hint")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refusal(t("config.bad_toml", path=path, why=error), t("config.toml_hint")) from None
     flat: dict[str, Any] = {}

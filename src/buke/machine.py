@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,15 +15,52 @@ def free_memory() -> int:
 
 
 def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
-    """(limit, what is used of it) of that control group of this process which leaves it least memory, in bytes; Linux.
+    """(limit, what is used of it) of that control group of this process that leaves it least, in bytes; Linux."""
+    found = [(group.limit(), group.used()) for group in memory_groups(root)]
+    found = [(limit, used) for limit, used in found if limit]
+    return min(found, key=lambda one: one[0] - one[1]) if found else (None, 0)
 
-    Pages of files count as used there, but are given back when memory is needed, so they are taken off.
-    """
+
+@dataclass(frozen=True)
+class Group:
+    """A control group that counts memory. most, now: its files of the limit and of what is used."""
+
+    folder: Path
+    most: str
+    now: str
+
+    def limit(self) -> int:
+        """In bytes; 0 where it has none."""
+        limit = self._number(self.most)  # "max" is no number
+        return limit if limit < 1 << 60 else 0
+
+    def used(self, files: bool = False) -> int:
+        """Bytes that are used. files: pages of files too; they are given back when memory is needed, but telling them
+        apart takes the kernel a while."""
+        used = self._number(self.now)
+        if files:
+            return used
+        try:
+            stat = dict(line.split() for line in (self.folder / "memory.stat").read_text().splitlines())
+            kinds = ("active_file", "inactive_file")
+            return max(used - sum(int(stat.get(f"total_{kind}", stat.get(kind, 0))) for kind in kinds), 0)
+        except (OSError, ValueError):
+            return used
+
+    def _number(self, name: str) -> int:
+        try:
+            return int((self.folder / name).read_text())
+        except (OSError, ValueError):
+            return 0
+
+
+def memory_groups(root: Path = Path("/")) -> list[Group]:
+    """The control groups of this process that count memory, with those above them, as far as they are seen here."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
-        return None, 0
-    found: list[tuple[int, int]] = []
+        return []
+    found: list[Group] = []
     for line in lines:
         _, kinds, path = line.split(":", 2)
         newer = kinds == ""
@@ -30,18 +68,5 @@ def memory_limit(root: Path = Path("/")) -> tuple[int | None, int]:
             top = root / "sys/fs/cgroup" / ("" if newer else "memory")
             names = ("memory.max", "memory.current") if newer else ("memory.limit_in_bytes", "memory.usage_in_bytes")
             own = top / path.lstrip("/")
-            found += [_limit(group, *names) for group in (own, *own.parents) if group == top or top in group.parents]
-    found = [(limit, used) for limit, used in found if 0 < limit < 1 << 60]
-    return min(found, key=lambda one: one[0] - one[1]) if found else (None, 0)
-
-
-def _limit(group: Path, most: str, now: str) -> tuple[int, int]:
-    """A control group's limit, 0 where it has none, and what counts of its use."""
-    try:
-        limit = int((group / most).read_text())  # "max" is no number
-        used = int((group / now).read_text())
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        files = sum(int(stat.get(f"total_{kind}", stat.get(kind, 0))) for kind in ("active_file", "inactive_file"))
-    except (OSError, ValueError):
-        return 0, 0
-    return limit, max(used - files, 0)
+            found += [Group(group, *names) for group in (own, *own.parents) if group == top or top in group.parents]
+    return found

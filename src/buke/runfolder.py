@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import psutil
 
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 RUN_TOML = "run.toml"
 MANIFEST = "manifest.json"
@@ -98,7 +98,7 @@ def check_free(runs: Path, name: str) -> None:
         raise Refusal(t("runfolder.exists", run=run), t("runfolder.exists_hint"))
     there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        why = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
+        why = of_system(OSError(errno.EACCES if there.is_dir() else errno.ENOTDIR, ""))
         raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint"))
 
 
@@ -241,7 +241,8 @@ def mending(run: Path, how: str) -> Iterator[None]:
     except BrokenPipeError:  # whoever read what we print has left
         raise
     except OSError as error:
-        raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), how) from None
+        hint = how if run.exists() else t("runfolder.gone_hint")
+        raise Refusal(t("runfolder.not_written", run=run, why=reason(error, run)), hint) from None
 
 
 def has_cut_line(path: Path) -> bool:
@@ -323,7 +324,7 @@ def reason(error: OSError, place: Path, needed: int | None = None) -> str:
 
     place: what was written, or a folder above it; needed: bytes that were to be written, where that is known.
     """
-    why = error.strerror or str(error)
+    why = of_system(error)
     if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return why
     there = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
@@ -447,7 +448,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        why = error.strerror or str(error)
+        why = of_system(error)
         raise Refusal(t("runfolder.damaged", place=path, why=why), t("runfolder.damaged_hint")) from None
 
 

@@ -45,8 +45,9 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
     except Refusal as refusal:
         return _refuse(refusal, as_json)
-    except SystemExit as end:
-        code = end.code
+    except SystemExit as end:  # 1 is what typer makes of a reader of our output that left, as `| head` does
+        left = end.code == 1 and isinstance(end.__context__, BrokenPipeError)
+        code = 0 if left else end.code
     except KeyboardInterrupt:
         print(f"\n{t('cli.interrupted')}", file=sys.stderr)
         return 130

@@ -23,7 +23,7 @@ from buke.intake.check import Checked, Told
 from buke.intake.language import language_of
 from buke.intake.tally import PLACES
 from buke.records import Record
-from buke.words import Refusal, language, t
+from buke.words import Refusal, language, of_system, t
 
 CANDIDATES = (512, 1024, 2048, 4096, 8192, 16384, 32768)  # lengths people choose from, in tokens
 MAY_DROP = 0.01  # share of the records that the recommended length may leave out
@@ -256,7 +256,7 @@ def _write_report(folder: Path, found: dict[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refusal(t("cli.check_no_folder", folder=folder, why=error.strerror), t("cli.needs_report")) from None
+        raise Refusal(t("cli.check_no_folder", folder=folder, why=of_system(error)), t("cli.needs_report")) from None
     runfolder.write_json(folder / "check.json", found)
     report.write_data_page(folder / "report.html", found)
     if found["tokens"]:

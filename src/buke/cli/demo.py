@@ -12,7 +12,7 @@ from buke.cli.view import view_for
 from buke.config import make
 from buke.demo.lessons import split, write_lessons
 from buke.train import job as jobs
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 SETTINGS: dict[str, Any] = {
     "model": "embedded",
@@ -56,5 +56,5 @@ def _files(count: int, questions: int, seed: int) -> tuple[Path, Path]:
         too_many = t("cli.demo_too_many", lessons=count, questions=questions)
         raise Refusal(too_many, t("cli.demo_too_many_hint")) from None
     except OSError as error:
-        raise Refusal(t("hub.unwritable", target=folder, why=error.strerror), t("hub.unwritable_hint")) from None
+        raise Refusal(t("hub.unwritable", target=folder, why=of_system(error)), t("hub.unwritable_hint")) from None
     return files

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from buke.records import Record, Verdict
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 
 class _SourceOnly(SourceFileLoader):
@@ -52,7 +52,7 @@ def _load(path: Path) -> ModuleType:
     try:
         path.read_bytes()
     except OSError as error:
-        raise Refusal(t("grade.missing_file", file=path, why=error.strerror), t("grade.python_hint")) from None
+        raise Refusal(t("grade.missing_file", file=path, why=of_system(error)), t("grade.python_hint")) from None
     name = f"buke_user_grader_{sha256(str(path.resolve()).encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
     loader = _SourceOnly(name, str(path))
     spec = spec_from_loader(name, loader)

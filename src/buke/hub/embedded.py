@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from buke.hub.cache import Say, cache_folder, silent
 from buke.runfolder import read_json, sha256_of, write_json
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def folder(cache: Path | None = None, say: Say = silent) -> Path:
         _convert(source, temporary)
         _put_in_place(temporary, target)
     except OSError as error:
-        why = error.strerror or error
+        why = of_system(error)
         raise Refusal(t("hub.unwritable", target=target, why=why), t("hub.unwritable_hint")) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

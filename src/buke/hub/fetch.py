@@ -17,7 +17,7 @@ from buke.hub.names import closest, usual_files
 from buke.hub.places import Listing, Place, listing
 from buke.hub.wire import Damaged, Denied, File, Unreachable, download, is_whole, part_of, size_of
 from buke.runfolder import amount, write_json
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 WANTED = ("*.json", "*.safetensors", "*.jinja")
 UNWANTED = ("*/*", "consolidated*", ".*")  # the same weights for other programs, a second copy, and what is ours
@@ -164,7 +164,7 @@ def _disk(error: OSError, folder: Path) -> Refusal:
     """A fault of the disk. What has arrived stays."""
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return Refusal(t("hub.full", folder=folder), t("hub.full_hint"))
-    return Refusal(t("hub.unwritable", target=folder, why=error.strerror or error), t("hub.elsewhere_hint"))
+    return Refusal(t("hub.unwritable", target=folder, why=of_system(error)), t("hub.elsewhere_hint"))
 
 
 def _refused(place: Place, error: Denied | Unreachable, folder: Path, files: list[tuple[str, int]]) -> Refusal:

@@ -18,7 +18,7 @@ from buke.intake.names import KNOWN
 from buke.intake.shapes import Roles, recognise, records
 from buke.records import CLOSE, OPEN, Finding, Record, Severity, Turn
 from buke.runfolder import write_lines
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 Shown = Callable[[Any], Any]  # plain values as they are to be shown: a copy of standard input under its own name
 
@@ -51,7 +51,7 @@ def fix(paths: Sequence[Path], options: Options, out: Path, shown: Shown = lambd
             write_lines(changes, work.listed)
     except OSError as error:
         raise Refusal(
-            t("intake.fix_unwritable", path=out, why=error.strerror), t("intake.fix_no_folder_hint")
+            t("intake.fix_unwritable", path=out, why=of_system(error)), t("intake.fix_no_folder_hint")
         ) from None
     return Fixed(out, changes, **work.counts)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx")
 PACKED = ("", ".gz", ".zst")
@@ -39,7 +39,7 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         except Refusal as refusal:
             problems.append((refusal.message, refusal.hint))
         except OSError as error:
-            problems.append((t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")))
+            problems.append((t("intake.unreadable", path=path, why=of_system(error)), t("intake.unreadable_hint")))
         except ValueError:  # a NUL in the name
             problems.append((t("intake.missing_file", path=repr(str(path))), t("intake.missing_file_hint")))
     if problems:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 BLOCK = 4 << 20  # bytes read at a time
 MAX_LINE = 64 << 20  # bytes of one line
@@ -50,7 +50,9 @@ class Source:
             self.head = self._read()
         except OSError as error:
             self._file.close()
-            raise Refusal(t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")) from None
+            raise Refusal(
+                t("intake.unreadable", path=path, why=of_system(error)), t("intake.unreadable_hint")
+            ) from None
 
     @property
     def sha256(self) -> str:
@@ -76,7 +78,7 @@ class Source:
             try:
                 block = self._read()
             except OSError as error:
-                raise Broken("read_error", why=error.strerror) from None
+                raise Broken("read_error", why=of_system(error)) from None
 
     def finish(self) -> None:
         """Read to the end, for the size and the hash; close."""
@@ -101,7 +103,7 @@ def _open(path: Path) -> BinaryIO:
             raise Refusal(t("intake.not_regular", path=path), t("intake.not_regular_hint"))
         return open(path, "rb")
     except OSError as error:
-        raise Refusal(t("intake.unreadable", path=path, why=error.strerror), t("intake.unreadable_hint")) from None
+        raise Refusal(t("intake.unreadable", path=path, why=of_system(error)), t("intake.unreadable_hint")) from None
     except ValueError:  # a NUL in the name
         raise Refusal(t("intake.missing_file", path=repr(path)), t("intake.missing_file_hint")) from None
 

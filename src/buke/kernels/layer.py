@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from buke.kernels.attention import record_attention_plain
+from buke.kernels.four_bits import whole
 from buke.kernels.linear import lora_linear_plain
 from buke.kernels.parts import Layer, Linear, Place
 from buke.kernels.work import Work
@@ -27,7 +28,7 @@ def decoder_layer_plain(x_TD: Tensor, layer: Layer, number: int, place: Place) -
     """What ``decoder_layer`` means."""
 
     def linear(one: Linear, x: Tensor) -> Tensor:
-        weight_OI, bias_O = one.weight_OI.to(x.dtype), None if one.bias_O is None else one.bias_O.to(x.dtype)
+        weight_OI, bias_O = whole(one.weight_OI, x), None if one.bias_O is None else one.bias_O.to(x.dtype)
         if one.a_RI is None or one.b_OR is None:
             return F.linear(x, weight_OI, bias_O)
         return lora_linear_plain(x, weight_OI, bias_O, one.a_RI, one.b_OR, one.scale)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from buke.kernels.arena import Arena
+from buke.kernels.four_bits import Weight
 
 
 @dataclass(frozen=True)
 class Linear:
     """A frozen linear layer, with its adapter where it has one."""
 
-    weight_OI: Tensor  # in the format it is kept in; widened to that of the activations where it is used
+    weight_OI: Weight  # in the format it is kept in; widened to that of the activations where it is used
     bias_O: Tensor | None = None
     a_RI: Tensor | None = None
     b_OR: Tensor | None = None

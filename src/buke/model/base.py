@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +16,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-from buke.hub.cache import cache_folder
-
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# torch makes the folder of a compiler that is not used, by default among the system's temporary files
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
@@ -42,7 +32,9 @@ from buke.config import Settings
 from buke.kernels import (
     Arena,
     cached_attention,
+    elements,
     free_at_once,
+    library_here,
     linear_cross_entropy,
     lora_linear,
     record_attention,
@@ -51,7 +43,7 @@ from buke.kernels import (
 from buke.model.ahead import Ahead
 from buke.model.fast import Fast, fast_of
 from buke.model.lower import Lower
-from buke.model.stream import stream
+from buke.model.stream import stream, weight_of
 from buke.model.tensors import safetensors_of
 from buke.records import Row
 from buke.runfolder import write_json, write_pieces
@@ -163,7 +155,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """Parameters of the base model."""
-        return sum(p.numel() for name, p in self.base.named_parameters() if "lora_" not in name)
+        return sum(elements(p) for name, p in self.base.named_parameters() if "lora_" not in name)
 
     def hidden(self, ids: Sequence[int], starts: Sequence[int], below_TD: Tensor | None = None) -> Tensor:
         """Hidden states before the head, (T, D), of records laid end to end, positions counted from each start.
@@ -318,11 +310,26 @@ class Model:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
+    def watched(self, look: Callable[[int], None]) -> None:
+        """Call ``look`` within rows, with the bytes that are taken next or 0; what it raises ends the row."""
+        self.arena.look = look
+        if self.fast is not None:
+            self.fast.arena.look = look
+            return
+
+        def passed(_: object, __: object, out: object) -> None:
+            if isinstance(out, Tensor) and out.requires_grad:
+                look(0)
+                out.register_hook(lambda _: look(0))
+
+        for module in self.base.get_decoder().modules():
+            module.register_forward_hook(passed)
+
     def release(self) -> None:
         """Give back every buffer that is kept to be used again."""
-        self.arena = Arena()
+        self.arena = Arena(look=self.arena.look)
         if self.fast is not None:
-            self.fast.arena = Arena()
+            self.fast.arena = Arena(look=self.fast.arena.look)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -368,6 +375,8 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device, width_of(config_in(folder)))
+    if settings.weights == "nf4":
+        _ready_for_four_bits(device)
     streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         made: Any = AutoModelForCausalLM.from_pretrained(
@@ -386,12 +395,23 @@ def load(folder: Path, settings: Settings) -> Model:
     base.eval()
     ahead = None
     if streamed:
-        ahead = stream(base, PRECISIONS[precision], device, device.type == "cuda" and settings.weights != "parts")
+        brought = device.type == "cuda" and settings.weights in ("auto", "streamed")
+        ahead = stream(base, PRECISIONS[precision], device, brought, settings.weights == "nf4")
     else:
         base.to(device)
     model = Model(base, folder, device, precision, ahead=ahead)
     _prove_attention(model)
     return model
+
+
+def _ready_for_four_bits(device: torch.device) -> None:
+    """Refuse weights in four bits where they cannot be had."""
+    if device.type == "mps":
+        raise Refusal(t("model.no_four_bits"), t("model.no_four_bits_hint"))
+    if not library_here():
+        raise Refusal(t("model.needs_library"), t("intake.needs_library_hint", extra="nf4"))
+    if device.type == "cpu":
+        free_at_once()  # bitsandbytes allocates each part that it widens
 
 
 def _check_finite(base: Any, folder: Path) -> None:
@@ -496,6 +516,6 @@ def _fuse(module: PeftLinear) -> None:
             return base(x)  # type: ignore[no-any-return]
         if module.merged or (module.training and not isinstance(dropout, nn.Identity)):
             return plain(x, *args, **given)
-        return lora_linear(x, base.weight, base.bias, a.weight, b.weight, scale)  # type: ignore[arg-type]
+        return lora_linear(x, weight_of(base), base.bias, a.weight, b.weight, scale)  # type: ignore[arg-type]
 
     module.forward = forward  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from buke.kernels import Arena, Following, Layer, Linear, Place, Remembering, Work, decoder_layer, rows_to_add
 from buke.kernels.attention import Attention
 from buke.model.ahead import Ahead
+from buke.model.stream import weight_of
 from buke.pack import groups
 
 ROW = 1024  # tokens of prompts read at once
@@ -147,9 +148,9 @@ def _layer(module: Any, adapted: bool) -> Layer:
 
 def _linear(part: Any, adapted: bool) -> Linear:
     if not isinstance(part, PeftLinear):
-        return Linear(part.weight, part.bias)
+        return Linear(weight_of(part), part.bias)
     base = part.base_layer
     if not adapted:
-        return Linear(base.weight, base.bias)  # type: ignore[arg-type]
+        return Linear(weight_of(base), base.bias)  # type: ignore[arg-type]
     a, b = part.lora_A["default"].weight, part.lora_B["default"].weight
-    return Linear(base.weight, base.bias, a, b, part.scaling["default"])  # type: ignore[arg-type]
+    return Linear(weight_of(base), base.bias, a, b, part.scaling["default"])  # type: ignore[arg-type]

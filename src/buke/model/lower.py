@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from buke.records import Example, Row
+from buke.words import of_system
 
 
 @dataclass
@@ -67,6 +68,6 @@ class Lower:
                 left = left[self.file.write(left) :]
         except OSError as error:
             self.writing = False
-            self.full(error.strerror or str(error))
+            self.full(of_system(error))
         else:
             self.places[example.id] = (offset, len(example))

@@ -30,12 +30,13 @@ def config_of(given: dict[str, Any]) -> Any:
 
 def shape(
     given: dict[str, Any], settings: Settings, precision: str, kept: torch.dtype | None, layers: Sequence[int],
-    ahead: bool = False,
+    ahead: bool = False, four_bits: bool = False,
 ) -> Model:  # fmt: skip
     """A model with an adapter, of some of the layers of a config.json.
 
     kept: format of the frozen weights where it is not that of ``precision``. layers: which of the layers, in order.
     ahead: whether the layers' weights are somewhere else, and brought one layer ahead.
+    four_bits: whether they are rounded to four bits.
     """
     config = config_of(given)
     learns = layers_asked(config.num_hidden_layers, settings.layers) or range(config.num_hidden_layers)
@@ -57,7 +58,7 @@ def shape(
     base.eval()
     brought = None
     if kept is not None:
-        brought = stream(base, PRECISIONS[precision], torch.device("meta"), ahead)
+        brought = stream(base, PRECISIONS[precision], torch.device("meta"), ahead, four_bits)
     model = Model(base, Path(), torch.device("meta"), precision, ahead=brought)
     with torch.inference_mode():
         model.hidden([1, 2, 3], (0, 2, 3))  # so that each layer's window is known

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from buke.config import Settings
 from buke.plan.trace import Prepare, TooMuch, Trace, Way, trace
 
+NO_END = 2**62  # bytes, where nothing is known to end
 RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
 ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md
 LEAST_ROW = 256  # tokens: products of shorter rows are slower
@@ -36,6 +37,7 @@ class Task:
     precision: str
     held: int  # bytes that this process holds now: libraries and data
     prepare: Prepare
+    host: int = NO_END  # bytes of the machine's memory that weights may take which a card reads from there
 
     @property
     def longest(self) -> int:
@@ -176,25 +178,33 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     kinds: tuple[str, ...] = (s.activations,)
     if s.activations == "auto":  # half of 16 bits is nothing saved
         kinds = ("full", "half", "byte") if task.precision == "fp32" else ("full", "byte")
-        kinds = kinds if _known(task, (False, False)).fast else ("full",)
+        kinds = kinds if _known(task, Where()).fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
     tries = [(where, keep, row) for keep in keeps for where in weights for row in rows]
     if cuda:  # smaller rows cost more than layers computed again: each row brings the weights, or waits for calls
         tries = [(where, keep, row) for where in weights for row in rows for keep in keeps]
-    for (streamed, ahead), (kind, again), row in tries:
-        yield Way(_tokens(task, row), task.precision, kind, again, streamed, cuda, ahead), row
+    for where, (kind, again), row in tries:
+        yield Way(_tokens(task, row), task.precision, kind, again, where.streamed, cuda, where.ahead, where.nf4), row
 
 
-def _weights(task: Task) -> list[tuple[bool, bool]]:
-    """Whether frozen weights stay where they are kept, and whether they are brought a layer ahead: what is tried, in
-    order."""
-    asked, resident, parts = task.settings.weights, (False, False), (True, False)
-    streamed = (True, True) if task.device == "cuda" and _known(task, resident).fast else parts
+class Where(NamedTuple):
+    """Whether frozen weights stay where they are kept, are brought a layer ahead, or are in four bits: see ``Way``."""
+
+    streamed: bool = False
+    ahead: bool = False
+    nf4: bool = False
+
+
+def _weights(task: Task) -> list[Where]:
+    """Where frozen weights may be: what is tried, in order."""
+    asked, resident, parts, nf4 = task.settings.weights, Where(), Where(streamed=True), Where(streamed=True, nf4=True)
+    streamed = Where(True, True) if task.device == "cuda" and _known(task, resident).fast else parts
     if asked != "auto":
-        return [{"resident": resident, "streamed": streamed, "parts": parts}[asked]]
+        return [{"resident": resident, "streamed": streamed, "parts": parts, "nf4": nf4}[asked]]
     if task.device == "cuda":
-        return list(dict.fromkeys((resident, streamed, parts)))
+        held = _known(task, streamed).file <= task.host
+        return list(dict.fromkeys((resident, streamed, parts) if held else (resident, nf4)))
     if task.device != "cpu":
         return [resident]
     known = _known(task, resident)
@@ -212,14 +222,15 @@ def _tokens(task: Task, row: int) -> int:
     return max(task.longest, min(row, sum(sorted(task.lengths)[-task.settings.batch :])))
 
 
-def _known(task: Task, where: tuple[bool, bool]) -> Trace:
+def _known(task: Task, where: Where) -> Trace:
     """What is known of weights that are there without a step."""
-    return KNOWN.weights(task, Way(1, task.precision, streamed=where[0], cuda=task.device == "cuda", ahead=where[1]))
+    cuda = task.device == "cuda"
+    return KNOWN.weights(task, Way(1, task.precision, "full", False, where.streamed, cuda, where.ahead, where.nf4))
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
-    parts = _known(task, (way.streamed, way.ahead)).parts
+    parts = _known(task, Where(way.streamed, way.ahead, way.four_bits)).parts
     return _held(task, way) + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
 
@@ -227,7 +238,7 @@ def _held(task: Task, way: Way) -> int:
     return CUDA_CONTEXT if way.cuda else task.held + WORKSPACE
 
 
-def measure(task: Task, way: Way, row_tokens: int, budget: int = 2**62, most: int = 2**62) -> Fit:
+def measure(task: Task, way: Way, row_tokens: int, budget: int = NO_END, most: int = NO_END) -> Fit:
     """The memory of a way. budget: how much answers may take, which can be given fewer at once.
 
     most: bytes from which on training is not followed to its end; raises TooMuch.

@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import torch
 
-from buke.machine import free_memory, memory_limit
+from buke.machine import Group, free_memory, memory_groups
 
 EVERY = 0.02  # seconds between two looks at the memory of this process
+AGAIN = 50  # looks after which it is asked which control groups have a limit: one may be set while a run goes on
 NEAR = 2**28  # bytes, or a twentieth where that is less, to leave of a control group: at its limit the kernel kills
 
 
@@ -56,14 +57,19 @@ def trim() -> None:
 class Watch:
     """The most memory of its own that this process held since ``start``, looked at every so often by a thread.
 
-    limit: bytes that it should not go beyond; ``over`` says whether it did since it was last asked, or, on the CPU,
-    came near the limit of a control group. root: where /proc and /sys are.
+    limit: bytes that it should not go beyond. ``noticed``: whether it did since ``forget``, or, on the CPU, whether a
+    control group's limit was near, or will be once this process holds as much again as it did since then: the kernel
+    kills within milliseconds, so what a row takes at its height has to be there before it begins. root: where /proc
+    and /sys are.
     """
 
     def __init__(self, device: str, limit: int | None = None, root: Path = Path("/")) -> None:
         self.device, self.limit, self.peak, self.root = device, limit, 0, root
-        self._grouped = device == "cpu" and memory_limit(root)[0] is not None
-        self._over = False
+        self.noticed = False
+        self._high = 0  # the most since ``forget``
+        self._groups: list[Group] = []  # with a limit
+        self._looks = 0
+        self._lock = threading.Lock()  # a look that began before ``forget`` is not to end after it
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -89,25 +95,41 @@ class Watch:
             return int(torch.cuda.max_memory_reserved())
         return self.peak
 
-    def over(self) -> bool:
-        """Whether the limit was passed since the last time this was asked."""
+    def over(self, more: int = 0) -> bool:
+        """Look now; whether anything was noticed, or will be once so many bytes more are taken."""
         if self.device == "cpu":
-            self._look()
-        over, self._over = self._over, False
-        return over
+            self._look(more)
+        return self.noticed
+
+    def forget(self) -> None:
+        """What was is over: something else begins, or the same with less memory."""
+        with self._lock:
+            self._high, self.noticed = 0, False
 
     def _run(self) -> None:
         while not self._end.wait(EVERY):
             self._look()
 
-    def _look(self) -> None:
-        now = own_bytes()
-        self.peak = max(self.peak, now)
-        if self.device == "cpu" and self.limit is not None and now > self.limit:
-            self._over = True
-        if self._grouped:
-            most, used = memory_limit(self.root)
-            self._over |= most is not None and used > most - min(most // 20, NEAR)
+    def _look(self, more: int = 0) -> None:
+        with self._lock:
+            now = own_bytes()
+            self.peak, self._high = max(self.peak, now), max(self._high, now)
+            if self.device == "cpu":
+                self.noticed |= (self.limit is not None and now > self.limit) or self._crowded(
+                    max(self._high - now, more)
+                )
+
+    def _crowded(self, more: int) -> bool:
+        """Whether a control group has no room for so many bytes more."""
+        if self._looks % AGAIN == 0:
+            self._groups = [group for group in memory_groups(self.root) if group.limit()]
+        self._looks += 1
+        for group in self._groups:
+            if limit := group.limit():
+                room = limit - min(limit // 20, NEAR) - more
+                if group.used(files=True) > room and group.used() > room:
+                    return True
+        return False
 
 
 def products_per_second(width: int, inner: int, seconds: float = 0.6) -> float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from buke.config import Settings
-from buke.kernels import Arena, rows_to_add
+from buke.kernels import Arena, elements, rows_to_add
 from buke.model import Model
 from buke.model.base import PRECISIONS, layers_asked
 from buke.model.shape import config_of, shape
@@ -40,12 +40,13 @@ class Way:
     streamed: bool = False  # frozen weights left where they are kept, in 16 bit
     cuda: bool = False
     ahead: bool = False  # streamed to a card one layer ahead, where the head stays
+    four_bits: bool = False  # streamed, but for the layers, which are there in NF4, and a card's head
 
     @property
     def weights(self) -> str:
         """The setting that asks for it."""
-        if not self.streamed:
-            return "resident"
+        if not self.streamed or self.four_bits:
+            return "nf4" if self.four_bits else "resident"
         return "parts" if self.cuda and not self.ahead else "streamed"
 
 
@@ -81,11 +82,10 @@ def trace(
     soon as it is seen to take more. Raises Refusal for an architecture that cannot be built.
     """
     layers, more = ([], 0) if whole else _sample(given, settings)
-    # another format than it computes in, so that weights are brought in by parts, as they are from another device
-    kept = (torch.float16 if way.precision == "bf16" and not way.ahead else torch.bfloat16) if way.streamed else None
-    model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))), way.ahead)
+    kept, how = _kept(way), (way.ahead, way.four_bits)
+    model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))), *how)
     if model.fast is None and more:  # what transformers keeps is not marked by layers
-        model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given))), way.ahead), 0
+        model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given))), *how), 0
     model.keep_activations(way.activations if model.fast is not None else "full", way.recompute)
     live = Live(cuda_size if way.cuda else lambda count: count)
     for weight in _elsewhere(model, way).values():
@@ -101,14 +101,24 @@ def trace(
     return _sum_up(live, model, way, more, start)
 
 
+def _kept(way: Way) -> torch.dtype | None:
+    """The format of weights that stay where they are: another one than is computed in, so that they are brought in by
+    parts, as they are from another device. None where none do."""
+    if not way.streamed:
+        return None
+    if way.four_bits and way.cuda:  # there the head is at hand
+        return PRECISIONS[way.precision]
+    return torch.float16 if way.precision == "bf16" and not way.ahead else torch.bfloat16
+
+
 def _elsewhere(model: Model, way: Way) -> dict[int, Tensor]:
     """Frozen weights that are not where the step is computed."""
     if not way.streamed:
         return {}
     frozen = [p for p in model.base.parameters() if not p.requires_grad]
-    if model.ahead is None:
-        return {id(p): p for p in frozen if p.dtype != PRECISIONS[way.precision]}
-    blocks = {id(block.untyped_storage()) for block in model.ahead.blocks}
+    if model.ahead is None and not (way.four_bits and way.cuda):
+        return {id(p): p for p in frozen if p.is_floating_point() and p.dtype != PRECISIONS[way.precision]}
+    blocks = {id(block.untyped_storage()) for block in model.ahead.blocks} if model.ahead else set()
     ends = {id(model.base.get_input_embeddings().weight)} - {id(model.head)}
     return {id(p): p for p in frozen if id(p.untyped_storage()) in blocks or id(p) in ends}
 
@@ -177,7 +187,7 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     elsewhere = _elsewhere(model, way)
     for name, p in _parameters(model).items():
         copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
-        parameters += p.numel() * copies * (not p.requires_grad and id(p) not in ends)
+        parameters += elements(p) * copies * (not p.requires_grad and id(p) not in ends)
         if id(p) in elsewhere:
             file += p.nbytes * copies
             continue

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from buke.model.base import WIDE, has_tiles, width_of
-from buke.plan.choose import KNOWN, RESIDENT, ROW_OF_CARD, Fit, Task, Tried, least, ways_of
+from buke.plan.choose import KNOWN, NO_END, RESIDENT, ROW_OF_CARD, Fit, Task, Tried, least, ways_of
 from buke.plan.trace import Trace
 from buke.runfolder import amount
 from buke.words import t
@@ -42,6 +43,10 @@ def _weights(task: Task, fit: Fit, tried: Sequence[Tried], budget: int) -> str:
         return t("plan.why_large", size=amount(4 * (known.parameters + known.head)), most=amount(RESIDENT))
     if mine == names[0]:
         return t("plan.why_resident", size=amount(_size(known)))
+    if mine == "nf4":
+        ample = ways_of(replace(task, host=NO_END))
+        streamed = KNOWN.weights(task, next(way for way, _ in ample if way.streamed))
+        return t("plan.why_nf4", size=amount(streamed.file), host=amount(task.host))
     better = names[names.index(mine) - 1]
     way = next(way for way, _ in ways if way.weights == better)
     needed = least(task, way)

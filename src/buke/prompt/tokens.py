@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import Tokenizer
 
 from buke.records import CLOSE, OPEN
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 ROUND_TRIP = (
     "患者头痛 3 天，伴恶心。",
@@ -125,5 +125,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = of_system(error) if isinstance(error, OSError) else error
         raise Refusal(t("prompt.file", path=path, why=why), t("prompt.file_hint")) from None

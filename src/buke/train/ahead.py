@@ -12,8 +12,9 @@ import torch
 from buke import runfolder
 from buke.config import Settings
 from buke.encoded import Lessons
+from buke.machine import free_memory
 from buke.model import Model, choose_device, choose_precision, config_in, width_of
-from buke.plan import Plan, Step, Task, look_ahead, own_bytes
+from buke.plan import FREE_SHARE, NO_END, Plan, Step, Task, look_ahead, own_bytes
 from buke.records import Example
 from buke.train.step import Ranks, optimizer_for, take_step
 
@@ -45,7 +46,9 @@ def plan(
     open_ = {name for name, source in reasons.items() if source in LEFT_OPEN}
     fixed = frozenset(reasons) - open_ if refuse else frozenset(Settings.model_fields)  # a run taken up stays as it is
     lengths, scored = [list(map(len, each)) for each in examples]
-    task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper)
+    # how much memory the machine of another card has is not known
+    host = int(FREE_SHARE * free_memory()) if torch.cuda.is_available() else NO_END
+    task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper, host)
     lower = 0
     if settings.lower_cache:
         lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)

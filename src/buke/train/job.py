@@ -523,7 +523,7 @@ def _manifest(found: Found) -> dict[str, Any]:
     return origin | {
         "buke": buke.__version__,
         "code": manifest.code(),
-        "packages": manifest.packages(),
+        "packages": manifest.packages(settings.weights == "nf4"),
         "machine": manifest.machine(torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type),
         "threads": torch.get_num_threads(),  # in which sums are split
         "seed": settings.seed,

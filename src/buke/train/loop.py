@@ -136,6 +136,7 @@ class Loop:
     earlier: Sequence[Example] = ()  # held out by the run that this one goes on from; scored, never learned
     pace: Pace = field(default_factory=Pace)
     flush: Callable[[], None] = lambda: None  # writes what waits of the log, for no checkpoint is to be ahead of it
+    learning: bool = False  # whether a row is computed that can be computed again in smaller ones
     unsaved: bool = False  # whether the last checkpoint could not be written
     leaving: Callable[[], bool] = lambda: False  # asked while scoring, which may take long: whether to leave it
 
@@ -175,6 +176,8 @@ class Loop:
             self.train, batch=s.batch, accumulation=s.accumulation, epochs=s.epochs, seed=s.seed,
             row_tokens=self.row_tokens, first=first, rank=self.ranks.index, ranks=self.ranks.count,
         )  # fmt: skip
+        self._forget()  # what the questions before took
+        self.model.watched(self._glance)
         if first < self.steps:
             self._enough(self._try_longest)
             yield from self._told()
@@ -259,11 +262,14 @@ class Loop:
         saved."""
         while True:
             states = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, self._cards())]
+            self.learning = True
             try:
                 return act()
             except (MemoryError, RuntimeError, OSError) as error:
                 if self.ranks.count > 1 or not ran_out(error):
                     raise
+            finally:
+                self.learning = False
             torch.set_rng_state(states[0])
             for card, state in zip(self._cards(), states[1:], strict=True):
                 torch.cuda.set_rng_state(state, card)
@@ -284,8 +290,7 @@ class Loop:
         self.settings = self.settings.model_copy(update=changes)
         self.model.release()
         trim()
-        if self.watch is not None:
-            self.watch.over()  # what was is forgotten
+        self._forget()
         self.tightened.append(Tightened(step, changes))
 
     def _told(self) -> Iterator[Tightened]:
@@ -293,9 +298,18 @@ class Loop:
             yield self.tightened.pop(0)
 
     def _check(self) -> None:
-        """Raise MemoryError where this process has taken more than it may."""
+        """Raise MemoryError where this process has taken more than it may, or the next row will."""
         if self.watch is not None and self.watch.over():
             raise MemoryError
+
+    def _glance(self, more: int) -> None:
+        """As ``_check``, within a row, before so many bytes more are taken; 0: of what the watch has seen by itself."""
+        if self.learning and self.watch is not None and (self.watch.over(more) if more else self.watch.noticed):
+            raise MemoryError
+
+    def _forget(self) -> None:
+        if self.watch is not None:
+            self.watch.forget()
 
     def _cards(self) -> list[int]:
         device = self.model.device

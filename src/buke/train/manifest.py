@@ -17,12 +17,13 @@ import buke
 from buke import hub, prompt, runfolder
 from buke.config import Settings, make, read_toml
 from buke.runfolder import sha256_of
-from buke.words import Refusal, t
+from buke.words import Refusal, of_system, t
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers", "numpy", "jinja2")
 GROWING = (runfolder.STEPS, runfolder.EVAL, runfolder.EVENTS)  # line by line
 SETTLED = (runfolder.RUN_TOML, runfolder.DATA, runfolder.HELD_OUT, *GROWING)
 """Files of a run that nothing writes once it is trained; answers and pages may be made again."""
+ROUNDING = "bitsandbytes"
 WEIGHTS = "adapter_model.safetensors"
 STATE, SEAL = "state.json", "seal"  # of a checkpoint: written last, with the hashes of the rest and one of itself
 COMPARED = ("loss_sum", "grad_norm", "tokens", "all_tokens", "learning_rate")  # of two steps of one number
@@ -50,9 +51,15 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def packages() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide what a run computes."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+def packages(four_bits: bool = False) -> dict[str, str]:
+    """Versions of Python and of the libraries that decide what a run computes. four_bits: whether it is in NF4."""
+    found = {"python": platform.python_version()}
+    for name in (*PACKAGES, *[ROUNDING] * four_bits):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def ingredients(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     yield from _base(notes, settings)
     own = {"buke": buke.__version__, "code": code()}
     yield _dict("code", {name: notes.get(name) for name in own}, own)
-    yield _dict("packages", notes["packages"], packages())
+    yield _dict("packages", notes["packages"], packages(ROUNDING in notes["packages"]))
     yield _dict("machine", notes["machine"], machine(_device(notes["machine"]["device"])))
     yield _threads(notes.get("threads"))
     if settings is None:
@@ -219,7 +226,7 @@ def _file(name: str, path: Path, digest: str) -> Part:
     try:
         now = sha256_of(path)
     except OSError as error:
-        return Part(part, MISSING, error.strerror or str(error))
+        return Part(part, MISSING, of_system(error))
     return Part(part, SAME) if now == digest else Part(part, CHANGED, f"{digest[:12]} → {now[:12]}")
 
 

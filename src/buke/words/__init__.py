@@ -6,6 +6,7 @@ are the catalogue. ``t(key, **values)`` gives the text in the language in force.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import locale
 import os
@@ -60,6 +61,13 @@ def catalogue(room: str) -> dict[str, tuple[str, str]]:
     """The texts of one room: ``key -> (English, Chinese)``."""
     texts: dict[str, tuple[str, str]] = importlib.import_module(f"buke.words.{room}").TEXTS
     return texts
+
+
+def of_system(error: OSError) -> str:
+    """Why the system refuses a file, in the language in force where we have its words, else in the system's."""
+    name = errno.errorcode.get(error.errno or 0, "")
+    known = f"error_{name}" in catalogue("runfolder")
+    return t(f"runfolder.error_{name}") if known else error.strerror or str(error)
 
 
 def command() -> str:

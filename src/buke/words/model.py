@@ -11,6 +11,12 @@ TEXTS = {
         "leave --device away to take what there is; with an NVIDIA card, torch has to be a CUDA build",
         "去掉 --device 即自动选择；有 NVIDIA 显卡时需安装 CUDA 版 torch",
     ),
+    "no_four_bits": (
+        "weights in four bits (NF4) are for the CPU and NVIDIA cards only",
+        "4 位权重（NF4）只能用于 CPU 和 NVIDIA 显卡",
+    ),
+    "no_four_bits_hint": ("leave --weights away", "请去掉 --weights"),
+    "needs_library": ("weights in four bits (NF4) need bitsandbytes", "4 位权重（NF4）需要 bitsandbytes"),
     "fp16_cpu": ("fp16 cannot be trained on the CPU", "CPU 上不能用 fp16 训练"),
     "fp16_cpu_hint": ("leave --precision away, or use fp32", "去掉 --precision，或用 fp32"),
     "fp16_bias": ("biases cannot be trained in fp16", "fp16 下不能训练偏置"),

@@ -52,6 +52,10 @@ TEXTS = {
         "two layers and the head at a time, and the run needs at least {needed}",
         "一次放两层和输出头，运行至少要 {needed}",
     ),
+    "why_nf4": (
+        "in 16 bits {size} would lie in the machine's memory, which has room for {host}",
+        "若用 16 位，要在机器内存里放 {size}，而那里只有 {host}",
+    ),
     "why_full": ("they fit, and nothing is rounded", "放得下，且不舍入"),
     "why_inputs": ("only what goes into each layer waits, see --recompute", "只保存每层的输入，见 --recompute"),
     "why_kept": ("not needed: activations fit as {kind}", "不需要：激活按 {kind} 放得下"),

@@ -33,4 +33,22 @@ TEXTS = {
         "请用备份恢复这个文件，或另取 --name 重新开始一次运行",
     ),
     "known": ("runs here: {names}", "现有的运行：{names}"),
+    # errors of the system
+    "error_ENOSPC": ("No space left on device", "磁盘已满"),
+    "error_EDQUOT": ("Disk quota exceeded", "磁盘配额已用完"),
+    "error_EACCES": ("Permission denied", "没有权限"),
+    "error_EPERM": ("Operation not permitted", "不允许的操作"),
+    "error_EROFS": ("Read-only file system", "文件系统只读"),
+    "error_EIO": ("Input/output error", "读写设备出错"),
+    "error_ENOENT": ("No such file or directory", "没有这个文件或文件夹"),
+    "error_ENOTDIR": ("Not a directory", "不是文件夹"),
+    "error_EISDIR": ("Is a directory", "是一个文件夹"),
+    "error_EEXIST": ("File exists", "文件已存在"),
+    "error_EMFILE": ("Too many open files", "打开的文件过多"),
+    "error_ENAMETOOLONG": ("File name too long", "文件名过长"),
+    "error_EFBIG": ("File too large", "文件过大"),
+    "gone_hint": (
+        "the run folder was deleted or moved while the run used it; put it back, or give the same command to begin again",
+        "运行文件夹在使用中被删除或移走；请放回原处，或用同一命令重新开始",
+    ),
 }

@@ -1,0 +1,27 @@
+"""What the libraries find when they are imported. This comes before them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from buke.hub.cache import cache_folder
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# torch makes the folder of a compiler that is not used, by default among the system's temporary files
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
+
+absent: dict[str, None] = {"kernels": None}  # with it, bitsandbytes and transformers run code from a hub
+if "bitsandbytes" not in sys.modules:  # PEFT would import it in any case, which takes seconds and 50 MB
+    absent["bitsandbytes"] = None
+for name in absent:
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+from peft.import_utils import is_bnb_available  # noqa: E402
+
+is_bnb_available()  # PEFT remembers the answer
+if "bitsandbytes" in absent:
+    del sys.modules["bitsandbytes"]
