@@ -39,8 +39,8 @@ COMMANDS = (
     "Data goes to stdout; progress, log and errors to stderr. Exit codes: 0 done, 1 a fault of buke's, 2 something for",
     "you to mend, 130 interrupted, 143 asked to end (SIGTERM), 129 terminal closed; `doctor`, `verify` and `train",
     "--again` also end with 1 where something is not as it should be. With `--json` whatever ends with an error is an",
-    "object on stdout as well: `error`, `hint`, `details` (a list of lines), `code` (the exit code), and for what does not",
-    "fit into memory `needed`, `budget` and `fits`. `--runs DIR` and `--lang en|zh` may stand",
+    "object on stdout as well: `error`, `hint`, `details` (a list of lines), `code` (the exit code), and for what does",
+    "not fit into memory `needed`, `budget` and `fits`. `--runs DIR` and `--lang en|zh` may stand",
     "anywhere; `--lang zh` says all this in Chinese. The settings among the flags are explained in",
     "[settings.md](settings.md).",
 )
