@@ -6,8 +6,8 @@ Linux, as root. The built-in model learns 24 generated records, 8 a step, in pro
 start: the limit is there from the start and is less than the fastest plan takes, so another is chosen. lowered: the
 limit comes down in the second step, to the middle between the least and the most that a step takes; the step is to be
 done again in smaller rows before the kernel kills. killed: another process in the group takes all that is left, the
-kernel kills the run (SIGKILL), and the same command is given again with an ample limit. ``far`` is the largest
-difference of a step's loss a token from a run that had all memory; ``equal``: whether the adapter's bytes are the same.
+kernel kills the run (SIGKILL), and the same command is given again with an ample limit. ``far`` is, of each step,
+how far its loss a token is from that of a run that had all memory; ``equal``: whether the adapter's bytes are the same.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ from faults import MemoryGroup, reached, wait_for  # noqa: E402
 AMPLE = 6 * 10**9  # bytes
 ROOM = int(2.6e9)  # that a run fits into, and its neighbour does not
 LESS = int(1.7e9)  # of which the fastest way does not fit into nine tenths
-HOG = "all = [bytearray(10**8) for _ in range(80)]"  # the kernel kills the largest process, which is not yet this one
+HOG = f"held = [bytearray(10**7) for _ in range({int(0.9 * ROOM) // 10**7})]; import time; time.sleep(60)"
+FIRST = "1000"  # the kernel kills a process of this score before all others: it is to be the run, not its neighbour
 FLAGS = ["--batch", "8", "--epochs", "2", "--held-out", "0", "--questions", "0", "--model", "embedded"]
 FLAGS += ["--precision", "fp32", "--lang", "en"]  # in which rows of another length give the same loss
 
 
-def begin(group: MemoryGroup, command: list[str], log: Path | None = None) -> subprocess.Popen[bytes]:
+def begin(group: MemoryGroup, command: list[str], log: Path | None = None, score: str = "0") -> subprocess.Popen[bytes]:
     """A process that is in the group from its first instruction on."""
-    joined = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.folder / "cgroup.procs"), *command]
+    joined = ["sh", "-c", 'echo $$ > "$0"; echo "$1" > /proc/self/oom_score_adj; shift; exec "$@"']
+    joined += [str(group.folder / "cgroup.procs"), score, *command]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     with open(log or os.devnull, "ab") as said:
         return subprocess.Popen(joined, stdout=said, stderr=said, env=environment)
@@ -54,7 +56,7 @@ def train(
     group, run = MemoryGroup(limit), folder / "runs" / name
     command = ["train", str(folder / "lessons.jsonl"), *FLAGS, "--runs", str(run.parent), "--name", name]
     try:
-        process = begin(group, [sys.executable, "-m", "buke", *command], folder / f"{name}.log")
+        process = begin(group, [sys.executable, "-m", "buke", *command], folder / f"{name}.log", FIRST)
         if meanwhile:
             wait_for(lambda: reached(run) > 0 or process.poll() is not None, 300)
             meanwhile(group, process)
@@ -73,7 +75,7 @@ def against(folder: Path, name: str) -> dict[str, Any]:
     runs = [folder / "runs" / each for each in ("ample", name)]
     losses = [[step["loss_sum"] / step["tokens"] for step in runfolder.read_lines(run / "steps.jsonl")] for run in runs]
     one, other = ((run / runfolder.ADAPTER / checkpoint.WEIGHTS).read_bytes() for run in runs)
-    return {"far": max(abs(a - b) for a, b in zip(*losses, strict=True)), "equal": one == other}
+    return {"far": [f"{abs(a - b):.0e}" for a, b in zip(*losses, strict=True)], "equal": one == other}
 
 
 def start(folder: Path) -> list[dict[str, Any]]:
