@@ -40,13 +40,19 @@ SETTINGS: list[dict[str, Any]] = [
     {"tokens": 1024, "layers": "upper"},
     {"tokens": 512, "targets": "q_proj,v_proj"},
     {"tokens": 512, "dropout": 0.05},
+    {"tokens": 512, "precision": "bf16"},
+    {"tokens": 2048, "precision": "bf16"},
+    {"tokens": 2048, "precision": "bf16", "activations": "byte"},
+    {"tokens": 1024, "precision": "bf16", "recompute": True},
+    {"tokens": 512, "precision": "bf16", "weights": "nf4"},
+    {"tokens": 1024, "precision": "bf16", "weights": "streamed"},
 ]
 
 
 def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Plan and take steps in this process."""
     from buke.config import make
-    from buke.model import load
+    from buke.model import kept_in, load
     from buke.plan import Task, Watch, Way, measure, own_bytes
     from buke.records import Example, Row
     from buke.train.ahead import stepper
@@ -57,9 +63,9 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     settings = settings.model_copy(update={"weights": given.get("weights", "resident")})
     again = bool(settings.recompute)
     config = json.loads((folder / "config.json").read_text())
-    task = Task(config, settings, frozenset(), [tokens], [], 16, "cpu", "fp32", own_bytes(), stepper)
-    way = Way(tokens, "fp32", settings.activations, again, settings.weights != "resident")
-    fit = measure(task, replace(way, four_bits=settings.weights == "nf4"), tokens)
+    task = Task(config, settings, frozenset(), [tokens], [], 16, "cpu", settings.precision, own_bytes(), stepper)
+    way = Way(tokens, settings.precision, settings.activations, again, settings.weights != "resident")
+    fit = measure(task, replace(way, four_bits=settings.weights == "nf4", file=kept_in(folder)), tokens)
     watch = Watch("cpu")
     watch.start()
     model = load(folder, settings)

@@ -90,7 +90,7 @@ def real_peak(folder: Path, way: Way, **given: Any) -> int:
         model.keep_activations(way.activations, way.recompute)
     step, counted = stepper(model), Live()
     for weight in model.base.parameters():
-        if way.streamed and weight.dtype == torch.bfloat16:
+        if (way.streamed or way.precision == way.file) and weight.dtype == torch.bfloat16 and weight.dim() > 1:
             counted.leave_out(weight)
     with following(counted):
         for tensor in (*model.base.parameters(), *model.base.buffers()):

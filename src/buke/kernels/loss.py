@@ -5,6 +5,7 @@ Axes: N learned tokens, B tokens of a block, V vocabulary, D model width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from buke.kernels.linear import ALIKE, add_product, rows_to_add, widened
 
 LOGITS_AT_ONCE = 2**24  # elements of the largest block of logits: 64 MB in float32
 LOGITS_AT_ONCE_WIDENED = 3 * 2**24  # where the head has to be widened anew for every block
+ORDERED_AT_ONCE = 2**23  # elements of a bfloat16 head in a product on the CPU
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -54,7 +56,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits_BV.scatter_add_(1, target_B1, torch.full_like(target_B1, -1.0, dtype=logits_BV.dtype))
             if grad_V is not None:
                 grad_V += logits_BV.sum(0)
-            for part, wide_PD in widened(weight_VD, hidden_BD, arena):
+            for part, wide_PD in _parts(weight_VD, hidden_BD, arena):
                 add_product(grad_ND[rows], all_BV[:, part].to(hidden_BD.dtype), wide_PD)
         arena.give_back()  # the backward pass needs the room
         if grad_ND is not None:
@@ -82,9 +84,21 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
+def _parts(weight_VD: Tensor, like: Tensor, arena: Arena) -> Iterator[tuple[slice, Tensor]]:
+    """Parts of the head, as they are or widened. oneDNN orders a bfloat16 weight anew for each product on the CPU: of a
+    whole head that would be half a gigabyte (R1-Distill-Qwen-1.5B)."""
+    for part, wide_PD in widened(weight_VD, like, arena):
+        if part.stop is not None or like.dtype != torch.bfloat16 or like.device.type != "cpu":
+            yield part, wide_PD
+            continue
+        step = max(1, ORDERED_AT_ONCE // wide_PD.shape[1])
+        for start in range(0, len(wide_PD), step):
+            yield slice(start, start + step), wide_PD[start : start + step]
+
+
 def _logits(hidden_BD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, arena: Arena, logits_BV: Tensor) -> Tensor:
     """Logits in float32; in the buffer where the hidden states are float32."""
-    for part, wide_PD in widened(weight_VD, hidden_BD, arena):
+    for part, wide_PD in _parts(weight_VD, hidden_BD, arena):
         torch.mm(hidden_BD, wide_PD.T, out=logits_BV[:, part])
     logits_BV = logits_BV.float()
     return logits_BV if bias_V is None else logits_BV.add_(bias_V)

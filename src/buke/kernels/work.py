@@ -178,11 +178,11 @@ class Work:
         x_PI = self.kept[name][rows]
         return self.packed[name].read(self.take(f"{name} part", *x_PI.shape), rows) if name in self.packed else x_PI
 
-    def parts(self, x_TI: Tensor) -> Iterator[slice]:
+    def parts(self, x: Tensor) -> Iterator[slice]:
         """Rows, as many as an elementwise pass works on at once."""
-        most = PART_OF_CARD if x_TI.is_cuda or self.place.arena.card else PART
-        step = max(1, most // x_TI.shape[1])
-        return (slice(start, start + step) for start in range(0, len(x_TI), step))
+        most = PART_OF_CARD if x.is_cuda or self.place.arena.card else PART
+        step = max(1, most * len(x) // max(1, x.numel()))
+        return (slice(start, start + step) for start in range(0, len(x), step))
 
     # linear layers with adapters
 
@@ -280,9 +280,11 @@ class Work:
         two.mul_(cos).addcmul_(was, sin, value=-sign)
 
     def norm(self, x: Tensor, weight: Tensor, name: str = "n") -> Tensor:
-        """RMS norm over the last axis (Zhang and Sennrich 2019)."""
-        out = torch.mul(x, self.inverse_rms(x), out=self.take(name, *x.shape))
-        return out.mul_(weight)
+        """RMS norm over the last axis (Zhang and Sennrich 2019), by parts: of 16 bits torch makes 32 to multiply."""
+        out = self.take(name, *x.shape)
+        for rows in self.parts(x):
+            torch.mul(x[rows], self.inverse_rms(x[rows]), out=out[rows]).mul_(weight)
+        return out
 
     def inverse_rms(self, x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
@@ -291,12 +293,16 @@ class Work:
 
     def norm_backward(self, dn: Tensor, x: Tensor, weight: Tensor, added: Tensor | None, out: Tensor) -> Tensor:
         """Gradient of RMS norm by its input, r (g - x r^2 <g, x> / D), plus ``added``, into ``out`` (it may be dn)."""
-        r = self.inverse_rms(x)
-        g = dn.mul_(weight)
-        dot = torch.mul(g, x, out=self.take("dot", *x.shape)).sum(-1, keepdim=True, dtype=torch.float32)
-        dot.mul_(r.pow(3)).div_(x.shape[-1])
-        torch.mul(g, r.to(g.dtype), out=out).sub_(torch.mul(x, dot.to(x.dtype), out=self.take("dot", *x.shape)))
-        return out if added is None else out.add_(added)
+        for rows in self.parts(x):
+            x_P, g_P, out_P = x[rows], dn[rows].mul_(weight), out[rows]
+            r = self.inverse_rms(x_P)
+            part = self.take("dot", *x_P.shape)
+            dot = torch.mul(g_P, x_P, out=part).sum(-1, keepdim=True, dtype=torch.float32)
+            dot.mul_(r.pow(3)).div_(x.shape[-1])
+            torch.mul(g_P, r.to(g_P.dtype), out=out_P).sub_(torch.mul(x_P, dot.to(x.dtype), out=part))
+            if added is not None:
+                out_P.add_(added[rows])
+        return out
 
 
 def _joined(matrices: Sequence[Tensor], dtype: torch.dtype) -> Tensor:

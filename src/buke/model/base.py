@@ -375,12 +375,14 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device, width_of(config_in(folder)))
+    if precision == "bf16" and device.type == "cpu":
+        free_at_once()
     if settings.weights == "nf4":
         _ready_for_four_bits(device)
     streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         made: Any = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=_kept_in(folder) if streamed else PRECISIONS[precision], attn_implementation="eager",
+            str(folder), dtype=PRECISIONS[kept_in(folder) if streamed else precision], attn_implementation="eager",
             local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
@@ -426,15 +428,15 @@ def _check_finite(base: Any, folder: Path) -> None:
             raise Refusal(t("model.not_finite", file=place, tensor=name, **values), t("model.not_finite_hint"))
 
 
-def _kept_in(folder: Path) -> torch.dtype:
-    """The format of most of the weights in a folder's files."""
+def kept_in(folder: Path) -> str:
+    """The format of most of the weights in a folder's files, as a precision's name."""
     counts: Counter[str] = Counter()
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118  a safetensors file is no mapping
                 part = file.get_slice(name)
                 counts[part.get_dtype()] += math.prod(part.get_shape())
-    return {"F16": torch.float16, "BF16": torch.bfloat16}.get(counts.most_common(1)[0][0], torch.float32)
+    return {"F16": "fp16", "BF16": "bf16"}.get(counts.most_common(1)[0][0], "fp32")
 
 
 def _is_streamed(folder: Path, settings: Settings, device: torch.device) -> bool:

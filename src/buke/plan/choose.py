@@ -37,6 +37,7 @@ class Task:
     precision: str
     held: int  # bytes that this process holds now: libraries and data
     prepare: Prepare
+    file: str = "bf16"  # the format of the model's files
     host: int = NO_END  # bytes of the machine's memory that weights may take which a card reads from there
 
     @property
@@ -185,7 +186,13 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     if cuda:  # smaller rows cost more than layers computed again: each row brings the weights, or waits for calls
         tries = [(where, keep, row) for where in weights for row in rows for keep in keeps]
     for where, (kind, again), row in tries:
-        yield Way(_tokens(task, row), task.precision, kind, again, where.streamed, cuda, where.ahead, where.nf4), row
+        yield _way(task, where, _tokens(task, row), kind, again), row
+
+
+def _way(task: Task, where: Where, tokens: int = 1, kind: str = "full", again: bool = False) -> Way:
+    file = {"file": task.file} if task.device == "cpu" else {}
+    cuda = task.device == "cuda"
+    return Way(tokens, task.precision, kind, again, where.streamed, cuda, where.ahead, where.nf4, **file)
 
 
 class Where(NamedTuple):
@@ -224,8 +231,7 @@ def _tokens(task: Task, row: int) -> int:
 
 def _known(task: Task, where: Where) -> Trace:
     """What is known of weights that are there without a step."""
-    cuda = task.device == "cuda"
-    return KNOWN.weights(task, Way(1, task.precision, "full", False, where.streamed, cuda, where.ahead, where.nf4))
+    return KNOWN.weights(task, _way(task, where))
 
 
 def least(task: Task, way: Way) -> int:

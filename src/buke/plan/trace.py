@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from buke.config import Settings
 from buke.kernels import Arena, elements, rows_to_add
@@ -41,6 +41,7 @@ class Way:
     cuda: bool = False
     ahead: bool = False  # streamed to a card one layer ahead, where the head stays
     four_bits: bool = False  # streamed, but for the layers, which are there in NF4, and a card's head
+    file: str = "bf16"  # what the model's files hold, which the CPU may compute with where it lies
 
     @property
     def weights(self) -> str:
@@ -102,22 +103,25 @@ def trace(
 
 
 def _kept(way: Way) -> torch.dtype | None:
-    """The format of weights that stay where they are: another one than is computed in, so that they are brought in by
-    parts, as they are from another device. None where none do."""
+    """The format of weights that stay where they are; of those that a card is brought another one than it computes in,
+    so that they come by parts. None where none stay."""
     if not way.streamed:
         return None
     if way.four_bits and way.cuda:  # there the head is at hand
         return PRECISIONS[way.precision]
-    return torch.float16 if way.precision == "bf16" and not way.ahead else torch.bfloat16
+    if way.cuda:
+        return torch.float16 if way.precision == "bf16" and not way.ahead else torch.bfloat16
+    return PRECISIONS[way.file]
 
 
 def _elsewhere(model: Model, way: Way) -> dict[int, Tensor]:
     """Frozen weights that are not where the step is computed."""
-    if not way.streamed:
+    if not way.streamed and (way.cuda or way.file != way.precision):
         return {}
     frozen = [p for p in model.base.parameters() if not p.requires_grad]
     if model.ahead is None and not (way.four_bits and way.cuda):
-        return {id(p): p for p in frozen if p.is_floating_point() and p.dtype != PRECISIONS[way.precision]}
+        own = [module.weight for module in model.base.modules() if isinstance(module, (nn.Linear, nn.Embedding))]
+        return {id(p): p for p in own if not p.requires_grad and p.is_floating_point()}
     blocks = {id(block.untyped_storage()) for block in model.ahead.blocks} if model.ahead else set()
     ends = {id(model.base.get_input_embeddings().weight)} - {id(model.head)}
     return {id(p): p for p in frozen if id(p.untyped_storage()) in blocks or id(p) in ends}

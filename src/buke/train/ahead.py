@@ -13,7 +13,7 @@ from buke import runfolder
 from buke.config import Settings
 from buke.encoded import Lessons
 from buke.machine import free_memory
-from buke.model import Model, choose_device, choose_precision, config_in, width_of
+from buke.model import Model, choose_device, choose_precision, config_in, kept_in, width_of
 from buke.plan import FREE_SHARE, NO_END, Plan, Step, Task, look_ahead, own_bytes
 from buke.records import Example
 from buke.train.step import Ranks, optimizer_for, take_step
@@ -33,22 +33,25 @@ def plan_lessons(
     """The plan of a run whose lessons are read and whose model is in a folder."""
     config = config_in(folder)
     prompt = max((example.bounds[0] for example in lessons.held_out), default=0)
-    return plan(settings, reasons, config, (lessons.train, lessons.held_out), prompt, runs, refuse=refuse)
+    return plan(
+        settings, reasons, config, (lessons.train, lessons.held_out), prompt, runs, refuse=refuse, file=kept_in(folder)
+    )
 
 
 def plan(
     settings: Settings, reasons: dict[str, str], config: Mapping[str, Any],
     examples: tuple[Sequence[Example], Sequence[Example]], prompt: int, runs: Path, *,
-    assumed: Sequence[str] = (), refuse: bool = True,
+    assumed: Sequence[str] = (), refuse: bool = True, file: str = "bf16",
 ) -> Plan:  # fmt: skip
-    """The plan of a run. examples: to learn from, and held out. prompt: tokens of the longest."""
+    """The plan of a run. examples: to learn from, and held out. prompt: tokens of the longest.
+    file: the format of the model's files."""
     device, precision = device_of(settings, width_of(config))
     open_ = {name for name, source in reasons.items() if source in LEFT_OPEN}
     fixed = frozenset(reasons) - open_ if refuse else frozenset(Settings.model_fields)  # a run taken up stays as it is
     lengths, scored = [list(map(len, each)) for each in examples]
     # how much memory the machine of another card has is not known
     host = int(FREE_SHARE * free_memory()) if torch.cuda.is_available() else NO_END
-    task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper, host)
+    task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper, file, host)
     lower = 0
     if settings.lower_cache:
         lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
