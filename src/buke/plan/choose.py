@@ -18,6 +18,7 @@ CUDA_CONTEXT = 780_000_000  # bytes that CUDA and its libraries take of a card: 
 CUDA_POOLS = 220_000_000  # bytes of segments that the allocator has begun, and what cuBLAS works in
 SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
 WORKSPACE = 60_000_000  # bytes that the libraries of matrix products, and Python by then, take on the CPU
+ROUNDING = 50_000_000  # bytes that bitsandbytes takes once it is imported
 FREE_SHARE = 0.9  # of the memory that is free: other programs are there too
 STORE_GROWTH = 128  # places that keys and values grow by
 READ_AT_ONCE = 1024  # tokens of prompts
@@ -241,7 +242,18 @@ def least(task: Task, way: Way) -> int:
 
 
 def _held(task: Task, way: Way) -> int:
-    return CUDA_CONTEXT if way.cuda else task.held + WORKSPACE
+    """Bytes of the libraries, and of what this process holds already."""
+    if way.cuda:
+        return CUDA_CONTEXT
+    width, inner = _width(task)
+    ordered = 2 * width * inner if task.precision == "bf16" else 0  # the weight of a product, as oneDNN orders it
+    return task.held + WORKSPACE + ordered + ROUNDING * way.four_bits
+
+
+def _width(task: Task) -> tuple[int, int]:
+    """Of the model, and of the inside of its feed-forward part."""
+    width = int(task.config["hidden_size"])
+    return width, int(task.config.get("intermediate_size") or 4 * width)
 
 
 def measure(task: Task, way: Way, row_tokens: int, budget: int = NO_END, most: int = NO_END) -> Fit:
@@ -271,8 +283,8 @@ def _asking(task: Task, parts: Mapping[str, int], budget: int) -> tuple[int, int
     bytes_, layers = 4 if task.precision == "fp32" else 2, int(config["num_hidden_layers"])
     places = task.prompt + s.thought_budget + s.answer_budget + STORE_GROWTH
     each = 2 * keys * bytes_ * places * (layers + 1) + 12 * int(config["vocab_size"])
-    inner = config.get("intermediate_size") or 4 * config["hidden_size"]
-    reading = READ_AT_ONCE * bytes_ * (3 * inner + 6 * config["hidden_size"])
+    width, inner = _width(task)
+    reading = READ_AT_ONCE * bytes_ * (3 * inner + 6 * width)
     rest = sum(parts.values()) - parts["passing"] - parts["buffers"] - parts["logits"] + reading
     batch = min(s.generation_batch, s.questions)
     if not task.chosen("generation_batch"):
