@@ -22,6 +22,7 @@ from buke.model.shape import config_of, shape
 from buke.plan.live import Live, Marking, Round, Stretch, cuda_size, following
 from buke.records import Example, Row
 
+NO_END = 2**62  # bytes, where nothing is known to end
 ALIKE = 3  # layers of a kind that are followed: the first, the last and one between them
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 FIRST_TOKENS = 16  # of the row before the one that matters: its gradients are there when that comes
@@ -74,7 +75,7 @@ class Trace:
 
 def trace(
     given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *,
-    whole: bool = False, still: bool = False, most: int = 2**62,
+    whole: bool = False, still: bool = False, most: int = NO_END,
 ) -> Trace:  # fmt: skip
     """Follow a second step, of a short row and then one of ``way.tokens``, of the model of a config.json.
 
