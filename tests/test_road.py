@@ -71,6 +71,20 @@ def test_a_reader_that_leaves_is_no_fault(tmp_path: Path) -> None:
     os.close(ends[1])
 
 
+@pytest.mark.parametrize("buffered", ["1", ""], ids=["at once", "at the end"])
+def test_an_error_that_no_program_reads_keeps_its_exit_code(tmp_path: Path, buffered: str) -> None:
+    command = [sys.executable, "-m", "buke", "report", "none", "--json", "--lang", "en", "--runs", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": buffered}
+    ends = os.pipe()
+    os.close(ends[0])
+    done = subprocess.run(
+        command, stdout=ends[1], stderr=subprocess.PIPE, env=environment, timeout=120, check=False, text=True
+    )
+    os.close(ends[1])
+    assert done.returncode == 2
+    assert "BrokenPipe" not in done.stderr
+
+
 def test_a_run_is_complete_and_its_json_is_the_only_thing_on_stdout(
     base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -433,6 +433,12 @@ MAY_CHANGE = (
 as their product stays."""
 
 
+def typed(name: str, value: Any) -> tuple[str, ...]:
+    """A setting as it is typed: its flag, and its value where the flag is not all."""
+    flag = name.replace("_", "-")
+    return (f"--{flag}" if value else f"--no-{flag}",) if isinstance(value, bool) else (f"--{flag}", str(value))
+
+
 def meaning(name: str) -> str:
     """What a setting means, in the language in force."""
     extra = Settings.model_fields[name].json_schema_extra

@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         print(f"\n{t('cli.interrupted')}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return 0
     except Exception as error:
         if type(error).__name__ == "Abort":  # typer's word for Ctrl-C
@@ -98,8 +98,16 @@ def _refuse(refusal: Refusal, as_json: bool, code: int = 2) -> int:
     if as_json:
         told = {"error": refusal.message, "hint": refusal.hint, "details": list(refusal.details), "code": code}
         text = json.dumps(told | refusal.figures, ensure_ascii=False)
-        print(text if can_write(text) else json.dumps(told | refusal.figures))
+        try:
+            print(text if can_write(text) else json.dumps(told | refusal.figures), flush=True)
+        except BrokenPipeError:  # nobody reads it; the exit code stays
+            _write_nowhere()
     return code
+
+
+def _write_nowhere() -> None:
+    """Let what is still to be written, at the end of Python too, raise no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(refusal: Refusal) -> None:

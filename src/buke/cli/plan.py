@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from buke import runfolder
 from buke.cli.view import clock
-from buke.config import Settings
+from buke.config import Settings, typed
 from buke.runfolder import amount
 from buke.words import t
 
@@ -34,17 +34,11 @@ def show_plan(settings: Settings, reasons: dict[str, str], runs: Path, as_json: 
 
 def line(plan: Plan) -> str:
     """The plan in one line."""
-    memory, ways = plan.memory, [" ".join(_flag(name, plan.chosen[name])) for name in plan.why]
+    memory, ways = plan.memory, [" ".join(typed(name, plan.chosen[name])) for name in plan.why]
     return t(
         "plan.line", needed=amount(memory["needed"]), budget=amount(memory["budget"]),
         training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]), ways=" ".join(ways) or "-",
     )  # fmt: skip
-
-
-def _flag(name: str, value: Any) -> tuple[str, ...]:
-    """A setting as it is typed."""
-    flag = name.replace("_", "-")
-    return (f"--{flag}" if value else f"--no-{flag}",) if isinstance(value, bool) else (f"--{flag}", str(value))
 
 
 def page(plan: Plan, console: Console | None = None) -> str:
@@ -64,7 +58,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
     yield t("plan.chosen")
     chosen, taken = Table.grid(padding=(0, 2, 0, 0)), Table.grid(padding=(0, 2, 0, 0))
     for name, value in plan.chosen.items():
-        flag, said = (*_flag(name, "-" if value is None else value), "")[:2]
+        flag, said = (*typed(name, "-" if value is None else value), "")[:2]
         chosen.add_row(f"  {flag}", said, Text(plan.why.get(name) or _given(plan.given.get(name, "")), overflow="fold"))
     yield chosen
     sizes = {name: amount(memory[name]) for name in ("needed", "budget", "training")}

@@ -15,8 +15,8 @@ from torch import Tensor
 OWN_PAGES = 2**18  # bytes
 MMAP_THRESHOLD = -3  # its number for mallopt of the GNU C library
 HELD = 2**27  # bytes that may stay where nobody needs them before the next row
-AT_ONCE = getattr(mmap, "MAP_POPULATE", 0)  # the pages come now: a third faster, and a look at the memory sees them
-PRIVATE: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | AT_ONCE}
+POPULATE = getattr(mmap, "MAP_POPULATE", 0)  # the pages come now: a third faster, and a look at the memory sees them
+PRIVATE: dict[str, int] = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | POPULATE}
 
 
 class Arena:

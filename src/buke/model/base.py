@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -135,6 +136,7 @@ class Model:
     ahead: Ahead | None = None  # what brings the layers' frozen weights, where they are not where they are used
     lower: Lower | None = None  # what the layers that do not learn made of records, where that is kept
     own_biases: dict[str, Tensor] = field(default_factory=dict)  # the base's values of biases that are trained
+    watches: list[RemovableHandle] = field(default_factory=list)  # of ``watched``, on the plain road
 
     @property
     def head(self) -> Tensor:
@@ -310,20 +312,25 @@ class Model:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def watched(self, look: Callable[[int], None]) -> None:
+    @contextmanager
+    def watched(self, look: Callable[[int], None]) -> Iterator[None]:
         """Call ``look`` within rows, with the bytes that are taken next or 0; what it raises ends the row."""
         self.arena.look = look
-        if self.fast is not None:
-            self.fast.arena.look = look
-            return
+        _take_off(self.watches)  # of one who was before and has not ended yet
 
         def passed(_: object, __: object, out: object) -> None:
             if isinstance(out, Tensor) and out.requires_grad:
                 look(0)
                 out.register_hook(lambda _: look(0))
 
-        for module in self.base.get_decoder().modules():
-            module.register_forward_hook(passed)
+        if self.fast is not None:
+            self.fast.arena.look = look
+        layers = self.base.get_decoder().modules() if self.fast is None else ()
+        self.watches = mine = [module.register_forward_hook(passed) for module in layers]
+        try:
+            yield
+        finally:
+            _take_off(mine)
 
     def release(self) -> None:
         """Give back every buffer that is kept to be used again."""
@@ -368,6 +375,11 @@ class Model:
             why = t("model.adapter_not_finite", tensor=odd[0])
             raise Refusal(t("model.adapter_damaged", folder=folder, why=why), t("hub.adapter_not_whole_hint"))
         set_peft_model_state_dict(self.peft, state)
+
+
+def _take_off(hooks: Sequence[RemovableHandle]) -> None:
+    for hook in hooks:
+        hook.remove()
 
 
 def load(folder: Path, settings: Settings) -> Model:

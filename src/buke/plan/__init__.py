@@ -4,11 +4,11 @@
 adds time and disk; `machine.py` knows what there is, `known.py` the shapes of models that are not here.
 """
 
-from buke.plan.choose import FREE_SHARE, NO_END, Fit, Task, first_fit, measure
+from buke.plan.choose import FREE_SHARE, Fit, Task, first_fit, measure
 from buke.plan.machine import Watch, free_bytes, own_bytes, ran_out, trim
 from buke.plan.nearest import choose
 from buke.plan.outlook import FIRST_STEPS, Plan, budget, look_ahead
-from buke.plan.trace import Prepare, Step, Trace, Way, trace
+from buke.plan.trace import NO_END, Prepare, Step, Trace, Way, trace
 
 __all__ = [
     "FIRST_STEPS",

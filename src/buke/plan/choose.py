@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from buke.config import Settings
-from buke.plan.trace import Prepare, TooMuch, Trace, Way, trace
+from buke.model.base import RESIDENT
+from buke.plan.trace import NO_END, Prepare, TooMuch, Trace, Way, trace
 
-NO_END = 2**62  # bytes, where nothing is known to end
-RESIDENT = 1_000_000_000  # bytes of frozen weights in float32, up to which they are held in memory on the CPU
 ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md
 LEAST_ROW = 256  # tokens: products of shorter rows are slower
 CUDA_CONTEXT = 780_000_000  # bytes that CUDA and its libraries take of a card: 0.72 to 0.88 GB of an H200

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from buke.config import typed
 from buke.plan.choose import Fit, Task, Tried, first_fit, measure, ways_of
 from buke.plan.trace import TooMuch
 from buke.runfolder import amount
@@ -58,7 +59,7 @@ def nearest(task: Task, budget: int) -> str:
         if (asking := _asked(open_, changes, budget)) is not None:
             found = changes | asking
             own = _forced(first_fit(_but(open_, found), budget)[0], mine) if mine else []
-            return " ".join([*own, *(_flag(name, value) for name, value in found.items())])
+            return " ".join([*own, *(" ".join(typed(name, value)) for name, value in found.items())])
     return ""
 
 
@@ -71,10 +72,8 @@ def _candidates(task: Task, budget: int) -> Iterator[Changes]:
     yield from kinds[:2]
     for kind in kinds:
         tries = [kind | cut for cut in cuts]
-        if _asked(task, tries[0], budget) is None:
-            continue
-        if too_long := bisect_left(tries, True, key=lambda changes: _asked(task, changes, budget) is None):
-            yield tries[too_long - 1]
+        if _asked(task, tries[0], budget) is not None:
+            yield tries[bisect_left(tries, True, key=lambda changes: _asked(task, changes, budget) is None) - 1]
 
 
 def _kinds(task: Task) -> list[Changes]:
@@ -121,9 +120,4 @@ def _forced(fit: Fit, names: Iterable[str]) -> list[str]:
         "activations": way.activations, "recompute": way.recompute, "weights": way.weights,
         "row_tokens": fit.row_tokens, "generation_batch": fit.generation_batch,
     }  # fmt: skip
-    return [_flag(name, found[name]) for name in names]
-
-
-def _flag(name: str, value: Any) -> str:
-    flag = name.replace("_", "-")
-    return f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag} {value}"
+    return [" ".join(typed(name, found[name])) for name in names]

@@ -22,6 +22,7 @@ from buke.model.shape import config_of, shape
 from buke.plan.live import Live, Marking, Round, Stretch, cuda_size, following
 from buke.records import Example, Row
 
+NO_END = 2**62  # bytes, where nothing is known to end
 ALIKE = 3  # layers of a kind that are followed: the first, the last and one between them
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 FIRST_TOKENS = 16  # of the row before the one that matters: its gradients are there when that comes
@@ -75,7 +76,7 @@ class Trace:
 
 def trace(
     given: Mapping[str, Any], settings: Settings, way: Way, prepare: Prepare, *,
-    whole: bool = False, still: bool = False, most: int = 2**62,
+    whole: bool = False, still: bool = False, most: int = NO_END,
 ) -> Trace:  # fmt: skip
     """Follow a second step, of a short row and then one of ``way.tokens``, of the model of a config.json.
 
@@ -183,34 +184,15 @@ def _example(tokens: int) -> Example:
 
 def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
     """Peak and parts of a model with ``more`` layers like the middle one of those followed that learn."""
-    middle, each = _middle(model), 0
-    size: Round = live.size
-    sizes = dict.fromkeys(("frozen", "embedding", "adapter"), 0)
-    ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
-    file = parameters = 0
-    elsewhere = _elsewhere(model, way)
-    for name, p in _parameters(model).items():
-        copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
-        parameters += elements(p) * copies * (not p.requires_grad and id(p) not in ends)
-        if id(p) in elsewhere:
-            file += p.nbytes * copies
-            continue
-        kind = "adapter" if p.requires_grad else "embedding" if id(p) in ends else "frozen"
-        # with what the optimizer keeps: two moments, and a count of steps
-        bytes_ = size(p.nbytes) * 3 + size(4) if kind == "adapter" else size(p.nbytes)
-        sizes[kind] += bytes_ * copies
-        each += bytes_ * (copies > 1)
-    sizes["frozen"] += sum(size(slot.nbytes) for slot in model.ahead.slots) if model.ahead else 0
+    middle, weights = _middle(model), _weigh(live.size, model, way, more)
+    sizes = weights.sizes
     adapter = sum(p.nbytes * (1 + more * (f".layers.{middle}." in name)) for name, p in model.trained().items())
-    own = _owned(model.fast.arena, size) if model.fast is not None else {}
-    each += own.get(middle, 0)
-    kept = sum(own.values()) + more * own.get(middle, 0)
-    start += more * each
+    own = _owned(model.fast.arena, live.size) if model.fast is not None else {}
+    start += more * (weights.each + own.get(middle, 0))
     peak, at_peak = _highest(start, live.stretches, middle, more)
     if way.cuda:  # its optimizer makes the roots of all second moments at once
         peak = max(peak, start + 2 * sizes["adapter"] // 3)
     shared, logits = (*at_peak, 0, 0)[:2]
-    share = _learning_share(model, more)
     inputs = way.tokens * model.head.shape[1] * PRECISIONS[way.precision].itemsize
     layers = 0
     if model.fast is not None and (way.recompute or way.activations == "full"):  # autograd keeps what goes into them
@@ -219,12 +201,44 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
         "frozen": sizes["frozen"],
         "embedding": sizes["embedding"],
         "adapter": sizes["adapter"] * 4 // 3,
-        "activations": kept + inputs * layers,
+        "activations": sum(own.values()) + more * own.get(middle, 0) + inputs * layers,
         "buffers": shared,
         "logits": logits,
     }
     parts["passing"] = peak - sum(parts.values())
-    return Trace(peak, parts, file, adapter, parameters, model.head.numel(), share, model.fast is not None)
+    share, fast = _learning_share(model, more), model.fast is not None
+    return Trace(peak, parts, weights.file, adapter, weights.parameters, model.head.numel(), share, fast)
+
+
+@dataclass
+class Weights:
+    """Bytes of weights by kind, with what the optimizer keeps: two moments, and a count of steps.
+
+    each: of a layer that was left out. file, parameters: as in ``Trace``.
+    """
+
+    sizes: dict[str, int]
+    each: int = 0
+    file: int = 0
+    parameters: int = 0
+
+
+def _weigh(size: Round, model: Model, way: Way, more: int) -> Weights:
+    middle, elsewhere = _middle(model), _elsewhere(model, way)
+    found = Weights(dict.fromkeys(("frozen", "embedding", "adapter"), 0))
+    ends = {id(model.base.get_input_embeddings().weight), id(model.head)}
+    for name, p in _parameters(model).items():
+        copies = 1 + more * (middle is not None and f".layers.{middle}." in name)
+        found.parameters += elements(p) * copies * (not p.requires_grad and id(p) not in ends)
+        if id(p) in elsewhere:
+            found.file += p.nbytes * copies
+            continue
+        kind = "adapter" if p.requires_grad else "embedding" if id(p) in ends else "frozen"
+        bytes_ = size(p.nbytes) * 3 + size(4) if kind == "adapter" else size(p.nbytes)
+        found.sizes[kind] += bytes_ * copies
+        found.each += bytes_ * (copies > 1)
+    found.sizes["frozen"] += sum(size(slot.nbytes) for slot in model.ahead.slots) if model.ahead else 0
+    return found
 
 
 def _learning_share(model: Model, more: int) -> float:

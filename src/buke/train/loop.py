@@ -170,14 +170,17 @@ class Loop:
 
     def events(self) -> Iterator[Event]:
         """Everything that happens, in order. Stopping the iteration between two events loses nothing after ``save``."""
+        self._forget()  # what the questions before took
+        with self.model.watched(self._glance):
+            yield from self._events()
+
+    def _events(self) -> Iterator[Event]:
         s, p = self.settings, self.progress
         first = p.step
         batches = steps(
             self.train, batch=s.batch, accumulation=s.accumulation, epochs=s.epochs, seed=s.seed,
             row_tokens=self.row_tokens, first=first, rank=self.ranks.index, ranks=self.ranks.count,
         )  # fmt: skip
-        self._forget()  # what the questions before took
-        self.model.watched(self._glance)
         if first < self.steps:
             self._enough(self._try_longest)
             yield from self._told()
