@@ -3,10 +3,10 @@
     python bench/kills.py [--kills 100] [--seed 0] [--json]
 
 A tiny model learns with packing, accumulation and several epochs: in turn plainly with dropout, with LoRA+, with what
-its lower layers give kept in a file, and from the adapter of an earlier run. Every other run has no name, so that the
-command alone finds it again. Every other kill comes by the clock, every other in the middle of a write or between two,
-checkpoints included. Each time the very same command is given again. At the end of each run its adapter is compared,
-byte for byte, with that of a run nobody killed.
+its lower layers give kept in a file, from the adapter of an earlier run, and with weights in four bits. Every other run
+has no name, so that the command alone finds it again. Every other kill comes by the clock, every other in the middle of
+a write or between two, checkpoints included. Each time the very same command is given again. At the end of each run its
+adapter is compared, byte for byte, with that of a run nobody killed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ VARIETIES = {  # of runs: what a command says besides. {whole}: an unbroken run 
     "lora-plus": ["--lora-plus", "4"],
     "lower-cache": ["--layers", "upper", "--lower-cache"],
     "from": ["--from", "{whole}"],
+    "nf4": ["--weights", "nf4"],
 }
 
 

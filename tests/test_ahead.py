@@ -180,7 +180,7 @@ def test_memory_that_a_card_reads(monkeypatch: pytest.MonkeyPatch, refused: int)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "cudart", Runtime)
     for count in (1000, 2**20):
-        block = ahead._readable(count, torch.ones(1, dtype=torch.bfloat16)).fill_(3)
+        block = ahead.readable(count, torch.ones(1, dtype=torch.bfloat16)).fill_(3)
         assert (block.dtype, block.numel()) == (torch.bfloat16, count)
         assert held == ({} if refused else {block.data_ptr(): 2 * count})
         part = block[10:20]

@@ -18,7 +18,7 @@ import torch
 from buke import cli, plan, runfolder, words
 from buke.config import bytes_of, make, read_toml
 from buke.model import load
-from buke.plan import Task, Way, choose, live, ran_out, trace
+from buke.plan import Task, Way, choose, live, look_ahead, ran_out, trace
 from buke.plan.known import CONFIGS
 from buke.plan.live import Live, cuda_size, following
 from buke.plan.trace import TooMuch
@@ -475,6 +475,15 @@ def test_a_card_takes_four_bits_where_its_machine_does_not_hold_sixteen() -> Non
     assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.05)
     assert fit.parts["embedding"] == pytest.approx(152064 * 3584 * 2, rel=0.01)  # the head; rows come from the machine
     assert choose(small, 30 * 10**9)[0].way.weights == "resident"
+
+
+def test_weights_that_a_machine_does_not_hold_for_its_card_are_refused(base: Path) -> None:
+    one = replace(task(base, weights="streamed"), device="cuda", precision="bf16", host=10**5)
+    one = replace(one, settings=one.settings.model_copy(update={"memory": "8GB"}))
+    with pytest.raises(Refusal, match="machine's memory") as refused:
+        look_ahead(one, [], 10**12, 0, [])
+    assert "--weights nf4" in refused.value.hint
+    assert look_ahead(one, [], 10**12, 0, [], refuse=False).chosen["weights"] == "streamed"
 
 
 @pytest.mark.parametrize(

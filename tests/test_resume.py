@@ -801,6 +801,7 @@ def test_a_run_taken_up_keeps_its_rows_however_little_memory_is_free_now(
     again = jobs.resume(job.run, lambda line: None, {"log_every": 5})
     kept = ("row_tokens", "activations", "recompute", "weights", "generation_batch")
     assert [getattr(again.settings, name) for name in kept] == [getattr(job.settings, name) for name in kept]
+    assert again.plan.memory["needed"] > again.plan.memory["budget"] > 0  # what is free is still watched for
     noted = runfolder.read_json(job.run / runfolder.MANIFEST)["settings"]
     assert noted["log_every"] == 5  # so that verify and --again go by what holds now
     again.release()

@@ -39,7 +39,12 @@ REQUIRED = (  # modules, each installed by its own name
     "torch", "transformers", "peft", "safetensors", "tokenizers", "huggingface_hub", "gguf", "pydantic", "typer",
     "rich", "plotext", "matplotlib", "jinja2", "markupsafe", "numpy", "psutil", "filelock", "orjson", "rensa",
 )  # fmt: skip
-EXTRAS = {"pyarrow": "parquet", "openpyxl": "excel", "zstandard": "zstd"}  # module: the extra of ours that brings it
+EXTRAS = {
+    "pyarrow": "parquet",
+    "openpyxl": "excel",
+    "zstandard": "zstd",
+    "bitsandbytes": "nf4",
+}  # module: the extra of ours that brings it
 WRONG = {"transformers": ("5.6.0",)}  # versions that spoil something; see pyproject.toml
 PYTORCH = "https://download.pytorch.org/whl/"
 WSL_SMI = "/usr/lib/wsl/lib/nvidia-smi"  # not on PATH in every WSL shell

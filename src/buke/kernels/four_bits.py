@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -143,6 +144,7 @@ def _in_groups(weight_OI: Tensor) -> Tensor:
     return F.pad(flat, (0, -len(flat) % GROUP)).view(-1, GROUP)
 
 
+@cache
 def _library() -> None:
     """Have bitsandbytes' operations. It says what it could not fetch from a hub; nobody asked it to."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -128,7 +128,7 @@ def ahead_of(base: Any, device: torch.device, lane: Lane | None = None) -> Ahead
 def _block(weights: Sequence[Tensor]) -> Tensor:
     """One tensor that holds them all from now on."""
     sizes = [-(-weight.numel() // APART) * APART for weight in weights]
-    block = _readable(sum(sizes), weights[0])
+    block = readable(sum(sizes), weights[0])
     at = 0
     for weight, size in zip(weights, sizes, strict=True):
         own = block[at : at + weight.numel()].view(weight.shape)
@@ -137,7 +137,7 @@ def _block(weights: Sequence[Tensor]) -> Tensor:
     return block
 
 
-def _readable(count: int, like: Tensor) -> Tensor:
+def readable(count: int, like: Tensor) -> Tensor:
     """Memory that a card reads by itself: pages that the system may not move.
 
     torch's own pinned memory is rounded up to a power of two, for the layers of a 7B almost twice what is needed.

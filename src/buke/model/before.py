@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 
 from buke.hub.cache import cache_folder
 
@@ -13,6 +14,10 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # torch makes the folder of a compiler that is not used, by default among the system's temporary files
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
+
+# libraries ask for the folder of temporary files, which Python finds by writing one there; so it is told
+places = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")] + ["/tmp"]
+tempfile.tempdir = tempfile.tempdir or next((p for p in places if p and os.access(p, os.W_OK)), None)
 
 absent: dict[str, None] = {"kernels": None}  # with it, bitsandbytes and transformers run code from a hub
 if "bitsandbytes" not in sys.modules:  # PEFT would import it in any case, which takes seconds and 50 MB

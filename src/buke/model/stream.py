@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from buke.kernels import FourBits, Weight, frozen_linear
-from buke.model.ahead import Ahead, ahead_of
+from buke.model.ahead import Ahead, ahead_of, readable
 
 
 def stream(
@@ -53,7 +53,7 @@ def stream(
 def _reachable(weight: Tensor, device: torch.device) -> None:
     """Let a card read a weight by itself, while it computes: pages that the system may not move."""
     if device.type == "cuda" and weight.device.type == "cpu":
-        weight.data = weight.data.pin_memory()
+        weight.data = readable(weight.numel(), weight.data).view(weight.shape).copy_(weight.data)
 
 
 def _round(module: nn.Linear, device: torch.device) -> None:

@@ -8,10 +8,12 @@ from functools import cache
 from typing import Any
 
 from buke.config import Settings, bytes_of
+from buke.kernels import library_here
 from buke.pack import rows, step_count
 from buke.plan.choose import CUDA_CONTEXT, FREE_SHARE, Fit, Task
 from buke.plan.machine import free_bytes, products_per_second
 from buke.plan.nearest import choose
+from buke.plan.trace import NO_END
 from buke.plan.why import reasons
 from buke.runfolder import amount
 from buke.words import Refusal, t
@@ -74,12 +76,16 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     refuse: whether a plan is refused that does not fit; a run taken up again goes on as it is.
     """
     room, source = budget(task.settings, task.device, task.held)
+    searched = room
     try:
         fit, tried = choose(task, room)
     except Refusal:
         if refuse:
             raise
-        fit, tried = choose(task, room := 2**62)
+        fit, tried = choose(task, searched := NO_END)
+    if refuse and fit.trace.file > task.host:
+        sizes = {"needed": amount(fit.trace.file), "free": amount(task.host)}
+        raise Refusal(t("plan.no_host", **sizes), t("plan.no_host_hint"))
     s = task.settings
     packed = rows(examples, s.batch, fit.row_tokens)
     steps = step_count(len(examples), s.batch * s.accumulation, s.epochs)
@@ -91,6 +97,8 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         assumed = [*assumed, t("plan.assumed_cuda", context=amount(CUDA_CONTEXT))]
         if fit.way.streamed:
             assumed.append(t("plan.assumed_host", size=amount(fit.trace.file)))
+    if fit.way.four_bits and not library_here():
+        assumed = [*assumed, t("plan.needs_library", extra="nf4")]
     memory = {
         "budget": room, "source": source, "needed": fit.needed, "training": fit.training, "asking": fit.asking,
         "parts": fit.parts, "file": fit.trace.file,
@@ -104,7 +112,7 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         task.device,
         task.precision,
         _chosen(task, fit),
-        reasons(task, fit, tried, room),
+        reasons(task, fit, tried, searched),
         shape,
         memory,
         _time(task, fit, tokens),

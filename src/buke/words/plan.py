@@ -78,6 +78,18 @@ TEXTS = {
         "the machine needs {size} of memory besides, for the weights that the card reads from there",
         "机器另需 {size} 内存，供显卡读取权重",
     ),
+    "no_host": (
+        "the weights need {needed} of the machine's memory, where the card reads them, and {free} are free",
+        "权重要在机器内存里占 {needed}，供显卡读取，而可用的只有 {free}",
+    ),
+    "no_host_hint": (
+        "--weights nf4 keeps them on the card, rounded to four bits; or close other programs",
+        "用 --weights nf4 可把它们量化到 4 位放在显卡上；或关闭其他程序",
+    ),
+    "needs_library": (
+        'weights in four bits need bitsandbytes, which is not installed here: pip install "buke[{extra}]"',
+        '4 位权重需要 bitsandbytes，本机尚未安装：pip install "buke[{extra}]"',
+    ),
     "assumed_tokens": (
         "tokens are estimated from characters: the tokenizer is not here",
         "token 数按字符估计：本机没有分词器",
