@@ -24,6 +24,7 @@ from buke.plan.live import Live, cuda_size, following
 from buke.plan.trace import TooMuch
 from buke.plan.why import reasons
 from buke.records import Example, Row
+from buke.runfolder import amount
 from buke.train import job as jobs
 from buke.train.ahead import stepper
 from buke.train.dry import tokens_of
@@ -368,6 +369,10 @@ def test_the_bound_of_a_step_that_is_given_up_counts_the_layers_left_out() -> No
         assert 0.5 * peak < told.value.needed <= peak
 
 
+def kept_as(way: Way) -> str:
+    return "" if way.recompute else way.activations
+
+
 @pytest.mark.parametrize("card", [False, True])
 def test_each_choice_has_a_reason_of_its_own_with_a_figure_that_is_true(base: Path, card: bool, once: Any) -> None:
     one = on_card(base) if card else task(base, batch=2)
@@ -390,8 +395,24 @@ def test_each_choice_has_a_reason_of_its_own_with_a_figure_that_is_true(base: Pa
         assert len(set(why.values())) == len(why)
         for text in why.values():
             if found := re.fullmatch(r"(\w+) would need at least (.+) with --row-tokens (\d+)", text):
-                assert budget < max(sizes[found[1], int(found[3])])
+                more = [each for each in tried if each.row_tokens == int(found[3]) and kept_as(each.way) == found[1]]
+                needed = next(each for each in more if each.way.weights == fit.way.weights).needed
+                assert found[2] == amount(needed)
+                assert budget < needed <= max(sizes[found[1], int(found[3])])
                 seen.add(found[1])
+            elif found := re.fullmatch(r"(\d+) would need at least (.+)", text):
+                more = [each for each in tried if each.row_tokens == int(found[1])]
+                needed = min(each.needed for each in more if each.way.weights == fit.way.weights)
+                assert found[2] == amount(needed)
+                assert needed > budget
+            elif found := re.fullmatch(r"held in memory they take (.+), and the rest fits", text):
+                assert found[1] == amount(fit.parts["frozen"] + fit.parts["embedding"])
+            elif found := re.fullmatch(r"held in memory they take (.+), and the run at least (.+)", text):
+                way = next(way for way, _ in exact if way.weights == "resident")
+                parts = once.KNOWN.weights(one, way).parts
+                assert found[1] == amount(parts["frozen"] + parts["embedding"])
+                told = {amount(each.needed) for each in tried if each.way.weights == "resident"}
+                assert found[2] in told | {amount(once.least(one, way))}
         words.set_language("zh")
         assert set(reasons(one, fit, tried, budget)) == set(why)
         words.set_language("en")
@@ -468,10 +489,15 @@ def test_a_card_takes_four_bits_where_its_machine_does_not_hold_sixteen() -> Non
     settings, _ = make({"model": "r1-7b", "questions": 0, "device": "cuda"})
     config = CONFIGS["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
     large = Task(config, settings, frozenset(), [2048] * 9, [], 20, "cuda", "bf16", 0, stepper, host=16 * 10**9)
-    assert choose(large, 8 * 10**9)[0].way.weights == "streamed"
+    streamed = choose(large, 8 * 10**9)[0]
+    assert streamed.way.weights == "streamed"
     small = replace(large, host=13 * 10**9)  # 14.1 GB are the layers and the rows of the embedding
-    fit = choose(small, 8 * 10**9)[0]
+    fit, tried = choose(small, 8 * 10**9)
     assert (fit.way.weights, fit.way.tokens) == ("nf4", 2048)
+    why = reasons(small, fit, tried, 8 * 10**9)["weights"]
+    figures = re.fullmatch(r"in 16 bits (.+) would lie in the machine's memory, which has room for (.+)", why)
+    assert figures is not None
+    assert figures.groups() == (amount(streamed.trace.file), "13 GB")
     assert fit.parts["frozen"] == pytest.approx(6.53e9 * 4.5 / 8, rel=0.05)
     assert fit.parts["embedding"] == pytest.approx(152064 * 3584 * 2, rel=0.01)  # the head; rows come from the machine
     assert choose(small, 30 * 10**9)[0].way.weights == "resident"
@@ -710,6 +736,23 @@ def test_the_longest_row_comes_before_the_first_step_and_changes_nothing(
     assert seen[0] >= max(map(len, job.loop.train))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], p) and p.grad is None for name, p in job.model.trained().items())
+
+
+def test_layers_are_watched_by_the_last_stream_of_events_alone_and_until_it_ends(start: Callable[..., Job]) -> None:
+    job = start("twice", dropout=0.1, epochs=0.2)
+
+    def hooks() -> int:
+        return sum(len(module._forward_hooks) for module in job.model.base.modules())
+
+    before, first = hooks(), job.loop.events()
+    next(first)
+    one, second = hooks(), job.loop.events()
+    next(second)
+    assert before < hooks() == one
+    first.close()
+    assert hooks() == one
+    second.close()
+    assert hooks() == before
 
 
 def test_a_limit_of_memory_is_watched() -> None:
