@@ -148,7 +148,7 @@ def test_what_the_run_was_made_of(first: Path, place: Path, capsys: Capture, mon
     with open(place / "old.jsonl", "a", encoding="utf-8") as file:
         file.write("\n")
     monkeypatch.setattr(manifest, "code", lambda: "0" * 64)
-    monkeypatch.setattr(manifest, "packages", lambda: {"torch": "0.1"})
+    monkeypatch.setattr(manifest, "packages", lambda four_bits: {"torch": "0.1"})
     monkeypatch.setattr(manifest, "machine", lambda device: {"cores": 1, "device": device})
     monkeypatch.setattr("torch.get_num_threads", lambda: 31)
     code, odd = verified(place, capsys)
