@@ -47,7 +47,7 @@ MEASURED = """
 ## Planned and measured
 
 `python bench/plan.py` on the CPU: the peak that was planned, and the peak that two steps took, each in its own process.
-The 1.5B has the shape of R1-Distill-Qwen-1.5B and random weights.
+The 1.5B has the shape of R1-Distill-Qwen-1.5B and random weights. Where no precision stands, it is float32.
 
 | model | settings | planned | measured | difference |
 |---|---|---|---|---|
