@@ -197,6 +197,7 @@ def test_the_key_follows_whatever_decides_lessons(spoken: Prompt, model: Path, m
 # in a run
 
 
+@pytest.mark.slow
 def test_a_second_start_tokenises_nothing_and_trains_the_same(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ from buke.train import manifest
 from buke.words import Refusal
 from tiny import tiny_folder, write_lessons
 
+pytestmark = pytest.mark.slow  # bitsandbytes is imported in seconds
+
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 CPU = torch.device("cpu")
 SHAPES = [(64, 64), (7, 33), (130, 48), (9, 576), (1, 1), (5, 13), (2, 128)]
@@ -130,7 +132,6 @@ def test_our_layers_give_what_those_of_transformers_give(folder: Path, keep: str
         assert far < (0.05 if keep == "byte" else 2e-5)
 
 
-@pytest.mark.slow
 def test_the_adapter_is_that_of_peft_on_a_model_that_bitsandbytes_rounded(tmp_path: Path) -> None:
     folder = tiny_folder(tmp_path / "base", initializer_range=0.2, hidden_size=64, intermediate_size=128)
     model = nf4(folder)
@@ -166,7 +167,6 @@ def test_the_adapter_is_that_of_peft_on_a_model_that_bitsandbytes_rounded(tmp_pa
 SETTINGS = {"epochs": 2.0, "batch": 4, "questions": 0, "weights": "nf4", "precision": "fp32", "save_every": 3}
 
 
-@pytest.mark.slow
 def test_a_run_in_four_bits_learns_and_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     data = write_lessons(tmp_path / "lessons.jsonl", 30)
 
