@@ -778,7 +778,7 @@ def _planned(card: Card, given: dict[str, Any]) -> dict[str, Any]:
     task = _task(card, folder, given, tokens)
     start = time.perf_counter()
     where = given["weights"]
-    way = Way(tokens, "bf16", given["activations"], given["recompute"], where != "resident", True, where == "streamed")
+    way = Way(tokens, "bf16", given["activations"], given["recompute"], where, True)
     fit = measure(task, way, tokens)
     took = time.perf_counter() - start
     context, before = card.context(), card.peaks()["reserved_gb"]

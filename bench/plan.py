@@ -13,7 +13,6 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,8 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     again = bool(settings.recompute)
     config = json.loads((folder / "config.json").read_text())
     task = Task(config, settings, frozenset(), [tokens], [], 16, "cpu", settings.precision, own_bytes(), stepper)
-    way = Way(tokens, settings.precision, settings.activations, again, settings.weights != "resident")
-    fit = measure(task, replace(way, four_bits=settings.weights == "nf4", file=kept_in(folder)), tokens)
+    way = Way(tokens, settings.precision, settings.activations, again, settings.weights, file=kept_in(folder))
+    fit = measure(task, way, tokens)
     watch = Watch("cpu")
     watch.start()
     model = load(folder, settings)

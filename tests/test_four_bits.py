@@ -206,7 +206,7 @@ def test_where_it_cannot_be_had_that_is_said(folder: Path, monkeypatch: pytest.M
         nf4(folder)
     assert "buke[nf4]" in refused.value.hint
     with pytest.raises(Refusal, match="NVIDIA"):
-        base._ready_for_four_bits(torch.device("mps"))
+        base.check_four_bits(torch.device("mps"))
 
 
 def test_it_is_loaded_only_when_asked_for_and_then_quietly_and_without_code_from_a_hub(

@@ -40,11 +40,11 @@ pytestmark = pytest.mark.slow  # together they take longer than a first look may
 SHAPE = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5}
 WAYS = [
     Way(150), Way(150, activations="half"), Way(150, activations="byte"), Way(150, recompute=True),
-    Way(150, activations="byte", streamed=True), Way(150, streamed=True, four_bits=True),
-    Way(150, recompute=True, streamed=True, four_bits=True),
+    Way(150, activations="byte", weights="streamed"), Way(150, weights="nf4"),
+    Way(150, recompute=True, weights="nf4"),
 ]  # fmt: skip
-FOUR_BITS = Way(150, "bf16", streamed=True, cuda=True, four_bits=True)
-AHEAD = Way(150, "bf16", streamed=True, cuda=True, ahead=True)
+FOUR_BITS = Way(150, "bf16", weights="nf4", cuda=True)
+AHEAD = Way(150, "bf16", weights="streamed", cuda=True)
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +126,7 @@ def test_a_traced_step_takes_what_a_real_one_takes(base: Path, way: Way, given: 
     ("kind", "way", "layers"),
     [
         ("llama", WAYS[0], "1-4"), ("qwen3", WAYS[2], "1-4"), ("llama", WAYS[3], "all"),
-        ("qwen3", Way(150, "bf16", streamed=True, cuda=True), "all"),
+        ("qwen3", Way(150, "bf16", weights="parts", cuda=True), "all"),
         ("qwen2", AHEAD, "all"), ("qwen2", AHEAD, "1-4"), ("qwen2", FOUR_BITS, "all"), ("llama", WAYS[5], "1-4"),
     ],
     ids=str,
@@ -138,7 +138,7 @@ def test_three_layers_stand_for_all(tmp_path: Path, kind: str, way: Way, layers:
     assert few == all_
 
 
-@pytest.mark.parametrize("way", [WAYS[2], WAYS[4], Way(150, "bf16", streamed=True, cuda=True), AHEAD], ids=str)
+@pytest.mark.parametrize("way", [WAYS[2], WAYS[4], Way(150, "bf16", weights="parts", cuda=True), AHEAD], ids=str)
 def test_what_is_only_written_into_counts_the_same_whether_it_is_computed_or_not(
     base: Path, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +154,7 @@ def test_two_layers_and_the_head_are_on_the_card_where_weights_are_brought_ahead
     config = config_of(base)
     ahead, parts, resident = (
         trace(config, settings, way, stepper)
-        for way in (AHEAD, replace(AHEAD, ahead=False), replace(AHEAD, streamed=False))
+        for way in (AHEAD, replace(AHEAD, weights="parts"), replace(AHEAD, weights="resident"))
     )
     layer = resident.parts["frozen"] / SHAPE["num_hidden_layers"]
     assert ahead.parts["frozen"] == pytest.approx(2 * layer, rel=0.1)
@@ -362,7 +362,7 @@ def test_a_step_that_takes_too_much_is_given_up_and_its_weights_are_known_withou
 def test_the_bound_of_a_step_that_is_given_up_counts_the_layers_left_out() -> None:
     config = CONFIGS["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
     settings, _ = make({"model": "x"})
-    for way in (Way(2048, "bf16", cuda=True), Way(2048, activations="byte", streamed=True)):
+    for way in (Way(2048, "bf16", cuda=True), Way(2048, activations="byte", weights="streamed")):
         peak = trace(config, settings, way, stepper).peak
         with pytest.raises(TooMuch) as told:
             trace(config, settings, way, stepper, most=peak // 2)

@@ -8,7 +8,17 @@ safetensors; `before.py` is what the libraries find.
 from buke.model import before  # noqa: F401
 
 # isort: split
-from buke.model.base import Model, choose_device, choose_precision, config_in, kept_in, load, width_of
+from buke.model.base import Model, check_four_bits, choose_device, choose_precision, config_in, kept_in, load, width_of
 from buke.model.tensors import safetensors_of
 
-__all__ = ["Model", "choose_device", "choose_precision", "config_in", "kept_in", "load", "safetensors_of", "width_of"]
+__all__ = [
+    "Model",
+    "check_four_bits",
+    "choose_device",
+    "choose_precision",
+    "config_in",
+    "kept_in",
+    "load",
+    "safetensors_of",
+    "width_of",
+]

@@ -387,10 +387,10 @@ def load(folder: Path, settings: Settings) -> Model:
     transformers_logging.disable_progress_bar()
     device = choose_device(settings)
     precision = choose_precision(settings, device, width_of(config_in(folder)))
-    if precision == "bf16" and device.type == "cpu":
-        free_at_once()
     if settings.weights == "nf4":
-        _ready_for_four_bits(device)
+        check_four_bits(device)
+    if device.type == "cpu" and (precision == "bf16" or settings.weights == "nf4"):
+        free_at_once()  # torch makes 32 of 16 bits in places, and bitsandbytes each part that it widens
     streamed = device.type != "mps" and _is_streamed(folder, settings, device)
     try:
         made: Any = AutoModelForCausalLM.from_pretrained(
@@ -418,14 +418,12 @@ def load(folder: Path, settings: Settings) -> Model:
     return model
 
 
-def _ready_for_four_bits(device: torch.device) -> None:
-    """Refuse weights in four bits where they cannot be had."""
-    if device.type == "mps":
+def check_four_bits(device: torch.device | None = None) -> None:
+    """Refuse weights in four bits where they cannot be had; without a device, for want of the library only."""
+    if device is not None and device.type == "mps":
         raise Refusal(t("model.no_four_bits"), t("model.no_four_bits_hint"))
     if not library_here():
         raise Refusal(t("model.needs_library"), t("intake.needs_library_hint", extra="nf4"))
-    if device.type == "cpu":
-        free_at_once()  # bitsandbytes allocates each part that it widens
 
 
 def _check_finite(base: Any, folder: Path) -> None:

@@ -19,9 +19,9 @@ os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 places = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")] + ["/tmp"]
 tempfile.tempdir = tempfile.tempdir or next((p for p in places if p and os.access(p, os.W_OK)), None)
 
-absent: dict[str, None] = {"kernels": None}  # with it, bitsandbytes and transformers run code from a hub
+absent = {"kernels"}  # with it, bitsandbytes and transformers run code from a hub
 if "bitsandbytes" not in sys.modules:  # PEFT would import it in any case, which takes seconds and 50 MB
-    absent["bitsandbytes"] = None
+    absent.add("bitsandbytes")
 for name in absent:
     sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from buke.config import Settings
 from buke.model.base import RESIDENT
@@ -179,7 +179,7 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
     kinds: tuple[str, ...] = (s.activations,)
     if s.activations == "auto":  # half of 16 bits is nothing saved
         kinds = ("full", "half", "byte") if task.precision == "fp32" else ("full", "byte")
-        kinds = kinds if _known(task, Where()).fast else ("full",)
+        kinds = kinds if _known(task, "resident").fast else ("full",)
     keeps = [(kind, False) for kind in kinds if not s.recompute] + [("full", True)] * (s.recompute is not False)
     weights = _weights(task)
     tries = [(where, keep, row) for keep in keeps for where in weights for row in rows]
@@ -189,34 +189,27 @@ def ways_of(task: Task) -> Iterator[tuple[Way, int]]:
         yield _way(task, where, _tokens(task, row), kind, again), row
 
 
-def _way(task: Task, where: Where, tokens: int = 1, kind: str = "full", again: bool = False) -> Way:
+def _way(task: Task, weights: str, tokens: int = 1, kind: str = "full", again: bool = False) -> Way:
     file = {"file": task.file} if task.device == "cpu" else {}
-    cuda = task.device == "cuda"
-    return Way(tokens, task.precision, kind, again, where.streamed, cuda, where.ahead, where.nf4, **file)
+    return Way(tokens, task.precision, kind, again, weights, task.device == "cuda", **file)
 
 
-class Where(NamedTuple):
-    """Whether frozen weights stay where they are kept, are brought a layer ahead, or are in four bits: see ``Way``."""
-
-    streamed: bool = False
-    ahead: bool = False
-    nf4: bool = False
-
-
-def _weights(task: Task) -> list[Where]:
+def _weights(task: Task) -> list[str]:
     """Where frozen weights may be: what is tried, in order."""
-    asked, resident, parts, nf4 = task.settings.weights, Where(), Where(streamed=True), Where(streamed=True, nf4=True)
-    streamed = Where(True, True) if task.device == "cuda" and _known(task, resident).fast else parts
+    asked = task.settings.weights
+    # a layer ahead is for a card and our own layers; by parts is what is done otherwise, and needs no name on the CPU
+    streamed = "streamed" if task.device != "cuda" or _known(task, "resident").fast else "parts"
     if asked != "auto":
-        return [{"resident": resident, "streamed": streamed, "parts": parts, "nf4": nf4}[asked]]
+        plain = asked == "streamed" or (asked == "parts" and task.device != "cuda")
+        return [streamed if plain else asked]
     if task.device == "cuda":
         held = _known(task, streamed).file <= task.host
-        return list(dict.fromkeys((resident, streamed, parts) if held else (resident, nf4)))
+        return list(dict.fromkeys(("resident", streamed, "parts") if held else ("resident", "nf4")))
     if task.device != "cpu":
-        return [resident]
-    known = _known(task, resident)
+        return ["resident"]
+    known = _known(task, "resident")
     large = 4 * (known.parameters + known.head) > RESIDENT
-    return [streamed] if large else [resident, streamed]
+    return [streamed] if large else ["resident", streamed]
 
 
 def _largest_row(task: Task) -> int:
@@ -229,14 +222,14 @@ def _tokens(task: Task, row: int) -> int:
     return max(task.longest, min(row, sum(sorted(task.lengths)[-task.settings.batch :])))
 
 
-def _known(task: Task, where: Where) -> Trace:
+def _known(task: Task, weights: str) -> Trace:
     """What is known of weights that are there without a step."""
-    return KNOWN.weights(task, _way(task, where))
+    return KNOWN.weights(task, _way(task, weights))
 
 
 def least(task: Task, way: Way) -> int:
     """Bytes that a way takes for its weights and adapter alone, known without following it."""
-    parts = _known(task, Where(way.streamed, way.ahead, way.four_bits)).parts
+    parts = _known(task, way.weights).parts
     return _held(task, way) + parts["frozen"] + parts["embedding"] + parts["adapter"]
 
 

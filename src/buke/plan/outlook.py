@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -93,12 +93,6 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     disk = _disk(fit, s, disk_free, lower)
     if refuse and disk["needed"] > disk_free:
         raise Refusal(t("plan.no_disk", needed=amount(disk["needed"]), free=amount(disk_free)), t("plan.no_disk_hint"))
-    if task.device == "cuda":
-        assumed = [*assumed, t("plan.assumed_cuda", context=amount(CUDA_CONTEXT))]
-        if fit.way.streamed:
-            assumed.append(t("plan.assumed_host", size=amount(fit.trace.file)))
-    if fit.way.four_bits and not library_here():
-        assumed = [*assumed, t("plan.needs_library", extra="nf4")]
     memory = {
         "budget": room, "source": source, "needed": fit.needed, "training": fit.training, "asking": fit.asking,
         "parts": fit.parts, "file": fit.trace.file,
@@ -117,8 +111,18 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         memory,
         _time(task, fit, tokens),
         disk,
-        assumed,
+        [*assumed, *_assumed(task, fit)],
     )
+
+
+def _assumed(task: Task, fit: Fit) -> Iterator[str]:
+    """What a plan takes for granted."""
+    if task.device == "cuda":
+        yield t("plan.assumed_cuda", context=amount(CUDA_CONTEXT))
+        if fit.way.streamed:
+            yield t("plan.assumed_host", size=amount(fit.trace.file))
+    if fit.way.four_bits and not library_here():
+        yield t("plan.needs_library", extra="nf4")
 
 
 def _chosen(task: Task, fit: Fit) -> dict[str, Any]:

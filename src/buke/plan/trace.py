@@ -38,18 +38,24 @@ class Way:
     precision: str = "fp32"
     activations: str = "full"
     recompute: bool = False
-    streamed: bool = False  # frozen weights left where they are kept, in 16 bit
+    weights: str = "resident"  # as the setting says; where a card is not brought a layer ahead, "parts"
     cuda: bool = False
-    ahead: bool = False  # streamed to a card one layer ahead, where the head stays
-    four_bits: bool = False  # streamed, but for the layers, which are there in NF4, and a card's head
     file: str = "bf16"  # what the model's files hold, which the CPU may compute with where it lies
 
     @property
-    def weights(self) -> str:
-        """The setting that asks for it."""
-        if not self.streamed or self.four_bits:
-            return "nf4" if self.four_bits else "resident"
-        return "parts" if self.cuda and not self.ahead else "streamed"
+    def streamed(self) -> bool:
+        """Whether frozen weights are left where they are kept; of "nf4", those outside the layers."""
+        return self.weights != "resident"
+
+    @property
+    def ahead(self) -> bool:
+        """Whether a card is brought the layers one ahead, and has the head."""
+        return self.cuda and self.weights == "streamed"
+
+    @property
+    def four_bits(self) -> bool:
+        """Whether the layers' weights are in NF4, where a card has the head."""
+        return self.weights == "nf4"
 
 
 class TooMuch(Exception):

@@ -20,8 +20,7 @@ from buke import checkpoint, hub, prompt, runfolder
 from buke.checkpoint import Progress
 from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
-from buke.kernels import library_here
-from buke.model import Model, choose_device, config_in
+from buke.model import Model, check_four_bits, choose_device, config_in
 from buke.model import load as load_model
 from buke.pack import step_count
 from buke.plan import FIRST_STEPS, Plan, Watch, trim
@@ -372,8 +371,8 @@ def needs(settings: Settings) -> None:
     """Refuse settings that name no data or no model, or need a library that is not here."""
     if not settings.data or not settings.model:
         raise Refusal(t("train.no_data") if not settings.data else t("train.no_model"), t("train.needs_hint"))
-    if settings.weights == "nf4" and not library_here():
-        raise Refusal(t("model.needs_library"), t("intake.needs_library_hint", extra="nf4"))
+    if settings.weights == "nf4":
+        check_four_bits()
 
 
 def again(run: Path, name: str | None, runs: Path, say: Say, *, anew: bool = False) -> Job:
