@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Faulty(Disk):
-    """A disk on which the call number ``at`` (from 1) fails, or every call from there on; a write fails half-way."""
+    """A disk on which the call number ``at`` (from 1) fails, or every call from there on; a write and the removal of a
+    folder fail half-way."""
 
     def __init__(self, at: int = 0, fault: Callable[[], None] = lambda: None, forever: bool = False) -> None:
         self.at, self.fault, self.forever = at, fault, forever
@@ -65,7 +66,10 @@ class Faulty(Disk):
         super().rename(old, new)
 
     def remove(self, path: Path) -> None:
-        self._pass()
+        if self._due():
+            for file in sorted(path.glob("*"))[1:] if path.is_dir() else ():
+                file.unlink()
+            self.fault()
         super().remove(path)
 
 

@@ -185,7 +185,14 @@ def test_a_toml_file_may_have_tables_or_not_and_a_byte_order_mark(tmp_path: Path
     assert read_toml(path) == {"model": "m", "r": 8, "epochs": 2}
 
 
-@pytest.mark.parametrize("content", [b"rank = ", b"rank 3", b"a = 1\na = 2", b"\xff\xfe", b'system = "a\nb"'])
+def test_toml_that_is_not_utf_8_is_refused_in_our_own_words(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes("# 学习率".encode("gbk"))
+    with pytest.raises(Refusal, match=r"bad\.toml: the text is not UTF-8$"):
+        read_toml(path)
+
+
+@pytest.mark.parametrize("content", [b"rank = ", b"rank 3", b"a = 1\na = 2", b'system = "a\nb"'])
 def test_bad_toml_is_refused_with_the_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)

@@ -569,6 +569,25 @@ def test_plan_and_a_dry_run_say_the_same_and_write_nothing(
     assert "优化器" in planned(capsys, *runs, "--lang", "zh", "plan", *given[:-1])[1]
 
 
+@pytest.mark.parametrize("flags", ["--dropout 0.1", "--bias all"])
+@pytest.mark.parametrize("command", [["plan"], ["train", "--dry-run"], ["train"]], ids=" ".join)
+def test_what_only_fast_layers_do_is_refused_by_the_plan_with_the_flag_that_rules_them_out(
+    command: list[str], flags: str, base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*command, str(data), "--model", str(base), "--device", "cpu", "--activations", "byte", *flags.split()]
+    code, out, err = planned(capsys, "--runs", str(tmp_path / "runs"), *given)
+    assert (code, out) == (2, "")
+    assert f"--activations byte is done by our fast layers alone, and {flags} goes without them" in err
+    assert not (tmp_path / "runs").exists()
+    if command == ["plan"]:
+        assert planned(capsys, *given, "--recompute")[0] == 0  # as the hint says
+
+
+@pytest.mark.parametrize("where", ["parts", "streamed"])
+def test_on_the_cpu_either_word_for_weights_in_the_file_stays_as_it_was_said(where: str, base: Path) -> None:
+    assert choose(task(base, weights=where), 10**11)[0].way.weights == where
+
+
 def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_not_here(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

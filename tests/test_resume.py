@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -24,6 +25,7 @@ from safetensors.torch import load_file
 
 from buke import checkpoint, cli, compare, runfolder, words
 from buke.cli import road
+from buke.cli.view import Figures
 from buke.config import MAY_CHANGE, Settings, make, read_toml
 from buke.model import Model
 from buke.model import base as model_base
@@ -223,7 +225,7 @@ def test_records_that_were_added_leave_the_choice_to_the_user(
     for goes_on in (lambda: jobs.resume(broken.run, lambda line: None), lambda: begin("broken")):
         with pytest.raises(Refusal, match="changed since the run was started: the data") as caught:
             goes_on()
-        for choice in ("--old-records", "--anew", "--from"):
+        for choice in ("--old-records", "--anew --name broken-2", "--from"):
             assert choice in caught.value.hint
     again = begin("broken", how={"old_records": True})
     assert [e.id for e in again.loop.train] == [e.id for e in broken.loop.train]
@@ -232,7 +234,7 @@ def test_records_that_were_added_leave_the_choice_to_the_user(
     third = jobs.resume(broken.run, lambda line: None)  # the choice holds, as long as the files stay
     list(third.events())
     assert adapter_of(third) == whole
-    assert begin("new", how={"anew": True}).run != third.run
+    assert begin("broken-2", how={"anew": True}).run != third.run
 
 
 def test_data_that_became_other_data_is_a_new_run(begin: Callable[..., Job], data: Path) -> None:
@@ -431,8 +433,15 @@ def test_a_signal_saves_after_the_running_step_and_the_same_command_goes_on(
     assert f"Stopped after step {reached(run)}; nothing is lost" in said
     assert "Traceback" not in said
     assert cli.run(line) == 0
-    assert "Going on after step" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Going on after step" in said
     assert (run / WEIGHTS).read_bytes() == whole
+    figures = Figures(0, 0)  # the loss that is shown is that of an unbroken run
+    for step in runfolder.read_lines(run / runfolder.STEPS):
+        figures.add(Step(**step))
+    shown = re.findall(r"^step +(\d+)/.* loss ([\d.]+)", said, re.MULTILINE)
+    assert shown
+    assert {f"{loss:.3f}" for step, loss in figures.smoothed if str(step) == shown[0][0]} == {shown[0][1]}
 
 
 @POSIX

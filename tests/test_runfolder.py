@@ -58,8 +58,21 @@ def test_a_taken_name_is_refused_and_what_is_there_stays(tmp_path: Path) -> None
     (run / "x").write_text("kept")
     with pytest.raises(Refusal, match="exists already") as caught:
         runfolder.create(tmp_path, "a")
-    assert "--name" in caught.value.hint
+    assert "--name a-2" in caught.value.hint
     assert (run / "x").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("finished", "goes_on"), [(None, True), ("now", False)])
+def test_only_an_unfinished_run_is_proposed_to_be_gone_on_with(
+    finished: str | None, goes_on: bool, tmp_path: Path
+) -> None:
+    run = runfolder.create(tmp_path, "a")
+    runfolder.create(tmp_path, "a-2")
+    runfolder.write_json(run / runfolder.MANIFEST, {"finished": finished})
+    with pytest.raises(Refusal, match="exists already") as caught:
+        runfolder.create(tmp_path, "a")
+    assert "--name a-3" in caught.value.hint
+    assert (f"--resume {run}" in caught.value.hint) is goes_on
 
 
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:

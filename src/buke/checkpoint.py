@@ -169,7 +169,8 @@ def _prune(run: Path, step: int, keep: int) -> None:
     so_far = [path for path in _steps(run) if _step(path) <= step]
     for path in set(_steps(run)) - set(so_far[-keep:]):
         with suppress(OSError):  # the new one is written all the same, and the next will try again
-            runfolder.disk.remove(path)
+            runfolder.remove_whole(path)
+    runfolder.sweep(run / CHECKPOINTS)  # what was removed half, if that failed before
 
 
 def _restore_optimizer(

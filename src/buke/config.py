@@ -535,7 +535,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Refusal(t("config.no_file", path=path, why=of_system(error)), t("config.toml_hint")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise Refusal(t("config.not_utf8", path=path), t("intake.encoding_hint")) from None
+    except tomllib.TOMLDecodeError as error:
         raise Refusal(t("config.bad_toml", path=path, why=error), t("config.toml_hint")) from None
     flat: dict[str, Any] = {}
     for key, value in tables.items():

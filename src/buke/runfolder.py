@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -95,11 +96,27 @@ def check_free(runs: Path, name: str) -> None:
     if not re.fullmatch(r"[\w][\w .+-]{0,99}", name) or name.endswith((" ", ".")):
         raise Refusal(t("runfolder.bad_name", name=name), t("runfolder.bad_name_hint"))
     if run.exists():
-        raise Refusal(t("runfolder.exists", run=run), t("runfolder.exists_hint"))
+        raise Refusal(t("runfolder.exists", run=run), _beside(run))
     there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         why = of_system(OSError(errno.EACCES if there.is_dir() else errno.ENOTDIR, ""))
         raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint"))
+
+
+def free_name(runs: Path, name: str) -> str:
+    """``name`` with the first number, from 2 on, that no run has yet."""
+    return next(each for number in itertools.count(2) if not (runs / (each := f"{name[:90]}-{number}")).exists())
+
+
+def _beside(run: Path) -> str:
+    """What may be done where a name is taken."""
+    notes = None
+    with suppress(Refusal):
+        notes = read_json(run / MANIFEST)
+    going = isinstance(notes, dict) and not notes.get("finished")
+    return t(
+        "runfolder.unfinished_hint" if going else "runfolder.exists_hint", run=run, free=free_name(run.parent, run.name)
+    )
 
 
 def free_bytes(folder: Path) -> int:
@@ -294,7 +311,15 @@ def _exchange(part: Path, target: Path) -> None:
     else:
         disk.rename(part, target)
     disk.sync_folder(target.parent)
-    disk.remove(aside)
+    remove_whole(aside)
+
+
+def remove_whole(folder: Path) -> None:
+    """Delete a folder so that it is there whole or not at all: what a kill leaves of it is for ``sweep``."""
+    if folder.exists():
+        part = folder.with_name(f".{folder.name}.{os.getpid()}{PART}")
+        disk.rename(folder, part)
+        disk.remove(part)
 
 
 def sweep(folder: Path, age: float = 0) -> None:

@@ -157,18 +157,21 @@ def _train(common: Common) -> Any:
 
 def _plan(common: Common) -> Any:
     from buke.cli.flags import settings_from, with_settings
+    from buke.config import meaning
 
     def plan(
         data: Annotated[list[str], typer.Argument(help=t("cli.data"), show_default=False)] = [],  # noqa: B006
         config: Annotated[Path | None, typer.Option("--config", "-c", help=t("cli.config"))] = None,
+        from_run: str | None = typer.Option(None, "--from", "--from-run", metavar="RUN", help=meaning("from_run")),
         as_json: Annotated[bool, typer.Option("--json", help=t("cli.json"))] = False,
         **given: Any,
     ) -> None:
         from buke.cli.plan import show_plan
 
+        given["from_run"] = from_run
         show_plan(*settings_from(given, {"data": data}, config), common.runs, as_json)
 
-    return with_settings(plan, EVERYTHING, ("data",))
+    return with_settings(plan, EVERYTHING, ("data", "from_run"))
 
 
 def _compare(common: Common) -> Any:

@@ -34,10 +34,10 @@ def show_plan(settings: Settings, reasons: dict[str, str], runs: Path, as_json: 
 
 def line(plan: Plan) -> str:
     """The plan in one line."""
-    memory, ways = plan.memory, [" ".join(typed(name, plan.chosen[name])) for name in plan.why]
+    memory, ways = plan.memory, "".join(f" {' '.join(typed(name, plan.chosen[name]))}" for name in plan.why)
     return t(
         "plan.line", needed=amount(memory["needed"]), budget=amount(memory["budget"]),
-        training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]), ways=" ".join(ways) or "-",
+        training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]), ways=ways and f";{ways}",
     )  # fmt: skip
 
 

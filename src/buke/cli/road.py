@@ -252,6 +252,8 @@ def _lessons(job: Job, view: View, leaving: Leaving) -> None:
                 stopped = event
             elif said := news(event):
                 view.say(said)
+            if isinstance(event, Resumed):
+                view.recall(job.course())
             if left := leaving.wanted():
                 break
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -66,6 +66,12 @@ class Figures:
             self.losses.append((event.step, event.loss))
             self.smoothed.append((event.step, SMOOTH * before + (1 - SMOOTH) * event.loss))
 
+    def recall(self, events: Iterable[Step | HeldOut]) -> None:
+        """Take in what an earlier session did; pace and time left are this session's."""
+        for event in events:
+            self.add(event)
+        self.tokens, self.seconds, self.began = 0, 0.0, None
+
     @property
     def left(self) -> str:
         """Time left, from the pace since the first step, scorings included."""
@@ -104,6 +110,10 @@ class View:
         """Around the training of a run."""
         self.figures = Figures(steps, epochs)
         yield
+
+    def recall(self, events: Iterable[Step | HeldOut]) -> None:
+        """What an earlier session of this run did."""
+        self.figures.recall(events)
 
     def event(self, event: Step | HeldOut) -> None:
         """A step or a scoring."""

@@ -197,11 +197,10 @@ def _way(task: Task, weights: str, tokens: int = 1, kind: str = "full", again: b
 def _weights(task: Task) -> list[str]:
     """Where frozen weights may be: what is tried, in order."""
     asked = task.settings.weights
-    # a layer ahead is for a card and our own layers; by parts is what is done otherwise, and needs no name on the CPU
+    # to a card a layer ahead comes to our own layers alone; on the CPU the two words mean the same
     streamed = "streamed" if task.device != "cuda" or _known(task, "resident").fast else "parts"
     if asked != "auto":
-        plain = asked == "streamed" or (asked == "parts" and task.device != "cuda")
-        return [streamed if plain else asked]
+        return [streamed if asked == "streamed" else asked]
     if task.device == "cuda":
         held = _known(task, streamed).file <= task.host
         return list(dict.fromkeys(("resident", streamed, "parts") if held else ("resident", "nf4")))

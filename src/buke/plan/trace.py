@@ -94,7 +94,7 @@ def trace(
     model = shape(dict(given), settings, way.precision, kept, layers or list(range(_count(given))), *how)
     if model.fast is None and more:  # what transformers keeps is not marked by layers
         model, more = shape(dict(given), settings, way.precision, kept, list(range(_count(given))), *how), 0
-    model.keep_activations(way.activations if model.fast is not None else "full", way.recompute)
+    model.keep_activations(way.activations, way.recompute)
     live = Live(cuda_size if way.cuda else lambda count: count)
     for weight in _elsewhere(model, way).values():
         live.leave_out(weight)

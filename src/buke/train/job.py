@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,14 @@ class Job:
         self.model.release()
         trim()
         self._keep()
+
+    def course(self) -> Iterator[Step | HeldOut]:
+        """The steps and scorings that are written down."""
+        kinds: dict[str, type[Step] | type[HeldOut]] = {runfolder.STEPS: Step, runfolder.EVAL: HeldOut}
+        for name, kind in kinds.items():
+            known = {each.name for each in fields(kind)}
+            for line in runfolder.read_lines(self.run / name):
+                yield kind(**{key: value for key, value in line.items() if key in known})
 
     def save(self) -> Saved | NotSaved:
         """Write a checkpoint now, for an interrupted run."""
@@ -272,7 +280,7 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
         old, only = unfinished_manifest(run, say), None
         if not is_same_data(old, settings):
             if not may_go_on(old, settings, old_records):
-                raise added(run)
+                raise added(run, settings.name)
             only = chosen_ids(run)
         say(t("train.reading"))
         found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only, refuse=False)

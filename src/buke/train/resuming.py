@@ -50,7 +50,7 @@ def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = Fal
         if is_same_data(notes, settings) or may_go_on(notes, settings, old_records):
             return run
         if _only_added(notes, settings):
-            raise added(run)
+            raise added(run, settings.name)
         say(t("train.other_data", run=run))
     return None
 
@@ -77,10 +77,10 @@ def _begins_with(path: Path, count: int, digest: str) -> bool:
     return count == 0 and found.hexdigest() == digest
 
 
-def added(run: Path) -> Refusal:
-    """What is said where a run's files are no longer those it was started with: its choices."""
-    what = t("train.part_data")
-    return Refusal(t("train.changed", run=run, what=what), t("train.data_choices", run=run))
+def added(run: Path, name: str | None) -> Refusal:
+    """What is said where a run's files are no longer those it was started with: its choices. name: as it was asked."""
+    anew = f"--anew --name {runfolder.free_name(run.parent, name)}" if name else "--anew"
+    return Refusal(t("train.changed", run=run, what=t("train.part_data")), t("train.data_choices", run=run, anew=anew))
 
 
 def taken_up(run: Path, changes: dict[str, Any]) -> tuple[Settings, dict[str, str]]:

@@ -138,12 +138,12 @@ TEXTS = {
     "bad_lang": ("{value!r} is no language of buke", "{value!r} 不是 buke 的界面语言"),
     "needs_lang": ("--lang en or --lang zh", "--lang en 或 --lang zh"),
     "resume_alone": (
-        "--resume goes on with the data and settings of the run; it takes no data, no --config, no --again and no --anew",
-        "--resume 沿用该运行的数据与设置，不接受数据、--config、--again 或 --anew",
+        "--resume goes on with the data and settings of the run; it takes no data, no --config, --again, --anew or --dry-run",
+        "--resume 沿用该运行的数据与设置，不接受数据、--config、--again、--anew 或 --dry-run",
     ),
     "again_alone": (
-        "--again takes the settings of the run, and no data and no settings but --name",
-        "--again 沿用该运行的设置，除 --name 外不接受数据或其他设置",
+        "--again takes the data and settings of the run; besides it only --name and --anew may be said",
+        "--again 沿用该运行的数据与设置；此外只接受 --name 和 --anew",
     ),
     "resume_alone_hint": (
         "{buke} train {flag} {run}, or start a new run",

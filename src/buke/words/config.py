@@ -35,5 +35,6 @@ TEXTS = {
         "请写成 question=字段名 thought=字段名 answer=字段名，在设置文件里则写成表",
     ),
     "no_file": ("{path}: cannot be read: {why}", "{path}：读不了：{why}"),
+    "not_utf8": ("{path}: the text is not UTF-8", "{path}：文字不是 UTF-8"),
     "bad_toml": ("{path}: is not valid TOML: {why}", "{path}：不是有效的 TOML：{why}"),
 }

@@ -2,10 +2,13 @@
 
 TEXTS = {
     "no_fewer": (
-        "activations cannot be kept in fewer bits for {name}: only our fast layers do that",
-        "{name} 不能以更少的位数保存激活：只有快速层支持",
+        "--activations {kind} is done by our fast layers alone, and {why} goes without them",
+        "--activations {kind} 只有快速层支持，而 {why} 用不了快速层",
     ),
-    "no_fewer_hint": ("use --recompute to save memory", "要省内存请用 --recompute"),
+    "no_fewer_hint": (
+        "leave one of the two out; --recompute saves memory with both",
+        "请去掉其中之一；要省内存可用 --recompute，两者都能配合",
+    ),
     "no_device": ("{device} is not available on this machine", "这台机器上没有可用的 {device}"),
     "no_device_hint": (
         "leave --device away to take what there is; with an NVIDIA card, torch has to be a CUDA build",

@@ -15,8 +15,8 @@ TEXTS = {
     ),
     "no_config_hint": ("fetch it first: {buke} get {name}", "请先下载：{buke} get {name}"),
     "no_room": (
-        "the run needs {needed} of memory at least, and {budget} may be used",
-        "运行至少需要 {needed} 内存，可用的只有 {budget}",
+        "as asked, the run needs {needed} of memory at least, and {budget} may be used",
+        "照此设置，运行至少需要 {needed} 内存，可用的只有 {budget}",
     ),
     "nearest": (
         "this fits: {flags}; as asked, --memory {needed} would do on a machine that has it",
@@ -95,8 +95,8 @@ TEXTS = {
         "token 数按字符估计：本机没有分词器",
     ),
     "line": (
-        "Plan: {needed} of {budget} memory, {training} of training, {disk} of disk; {ways}",
-        "计划：内存 {needed}/{budget}，训练 {training}，磁盘 {disk}；{ways}",
+        "Plan: {needed} of {budget} memory, {training} of training, {disk} of disk{ways}",
+        "计划：内存 {needed}/{budget}，训练 {training}，磁盘 {disk}{ways}",
     ),
     "unknown": ("an unknown time", "时间未知"),
     "about": ("about {time}", "约 {time}"),

@@ -5,8 +5,12 @@ TEXTS = {
     "bad_name_hint": ("use letters, digits, '-', '_' and '.'", "请用文字、数字、-、_ 和 ."),
     "exists": ("{run}: a run of this name exists already", "{run}：已有同名的运行"),
     "exists_hint": (
-        "choose another --name, or go on with it: {buke} train --resume RUN",
-        "请另取 --name，或继续它：{buke} train --resume RUN",
+        "take another name: --name {free}",
+        "请另取名字：--name {free}",
+    ),
+    "unfinished_hint": (
+        "go on with it: {buke} train --resume {run}; or take another name: --name {free}",
+        "继续它：{buke} train --resume {run}；或另取名字：--name {free}",
     ),
     "unwritable": ("{run}: the run folder cannot be made: {why}", "{run}：无法创建运行文件夹：{why}"),
     "unwritable_hint": ("choose a folder you may write to with --runs", "请用 --runs 指定可写的文件夹"),

@@ -104,9 +104,9 @@ TEXTS = {
         "{run}：有设置相同的未完成运行，但数据已变动；另开一次运行",
     ),
     "data_choices": (
-        "go on with the records it began with: {buke} train --resume {run} --old-records; or start a new run: --anew; or "
+        "go on with the records it began with: {buke} train --resume {run} --old-records; or start a new run: {anew}; or "
         "finish it so and then teach its adapter the new records: --from {run}",
-        "只用开始时的记录继续：{buke} train --resume {run} --old-records；或另开一次运行：--anew；"
+        "只用开始时的记录继续：{buke} train --resume {run} --old-records；或另开一次运行：{anew}；"
         "或先这样完成它，再用 --from {run} 让它的适配器学习新记录",
     ),
     "gone": (
