@@ -2,7 +2,8 @@
 
     python bench/soak.py [--minutes 120] [--json]
 
-A tiny model with random weights is trained, interrupted, taken up, asked, reported and verified, over and over.
+A tiny model with random weights is planned for, trained, interrupted, taken up, asked, reported, verified and taught
+further, over and over; every other round its weights are in four bits, where bitsandbytes is there.
 Resident memory and open file handles are taken after each round; the slope is that of a least-squares line through the
 second half of the rounds, when caches have filled. Exit code 1 where more than a megabyte, or a handle, is added in ten
 rounds.
@@ -30,6 +31,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from buke.cli import run  # noqa: E402
 from buke.config import make  # noqa: E402
+from buke.kernels import library_here  # noqa: E402
 from buke.train import job as jobs  # noqa: E402
 from tiny import tiny_folder, write_lessons  # noqa: E402
 
@@ -38,16 +40,18 @@ FEW = 8  # rounds below which no slope is told
 MB = 10**6
 
 
-def one_round(folder: Path) -> None:
-    """A run, one that is broken off and taken up, a report, a comparison, a verification; then all is deleted."""
+def one_round(folder: Path, weights: str) -> None:
+    """A run, one from its adapter, one that is broken off and taken up, and what is asked of them; then all goes."""
     runs = folder / "runs"
-    small = {"epochs": 1.0, "questions": 2, "thought_budget": 8, "answer_budget": 8}
+    small = {"epochs": 1.0, "questions": 2, "thought_budget": 8, "answer_budget": 8, "weights": weights}
     given = {"data": [str(folder / "lessons.jsonl")], "model": str(folder / "base"), **small}
     flags = [word for name, value in small.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     told = io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
-        commands = [["train", given["data"][0], "--model", given["model"], "--name", "a", *flags]]
+        commands = [["plan", given["data"][0], "--model", given["model"], *flags]]
+        commands += [["train", given["data"][0], "--model", given["model"], "--name", "a", *flags]]
         commands += [["compare", "a", "--questions", "1"], ["report", "a"], ["verify", "a"]]
+        commands += [["train", given["data"][0], "--from", "a", "--name", "c", *flags]]
         codes = [run([*words, "--runs", str(runs)]) for words in commands]
         broken = jobs.prepare(*make(given | {"name": "b"}), runs, lambda line: None)
         events = broken.events()
@@ -86,7 +90,7 @@ def main() -> None:
         tiny_folder(folder / "base")
         write_lessons(folder / "lessons.jsonl", 40)
         while not memory or time.monotonic() < until:
-            one_round(folder)
+            one_round(folder, "nf4" if library_here() and len(memory) % 2 else "resident")
             gc.collect()
             memory.append(process.memory_info().rss / MB)
             files.append(handles(process))
