@@ -1,4 +1,4 @@
-"""What every test lives under: no connection leaves this machine."""
+"""What every test lives under: no connection leaves this machine, which speaks English."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from buke import words
 from buke.machine import free_memory
 
 ONE = int(2.5e9)  # bytes of memory that a process of tests may need
@@ -63,6 +64,33 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUKE_CACHE", str(own))
         yield
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The user speaks English, and calls the command by its own name."""
+    for name in ("LC_ALL", "LC_MESSAGES", "BUKE_COMMAND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    words.set_language("en")
+    yield
+    words.set_language("en")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with random weights, read only."""
+    from tiny import tiny_folder
+
+    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 lessons, read only."""
+    from tiny import write_lessons
+
+    return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
 
 
 @pytest.fixture(autouse=True)

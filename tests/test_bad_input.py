@@ -15,7 +15,7 @@ import pytest
 
 from buke import runfolder, words
 from buke.cli import run
-from tiny import lessons, tiny_folder, write_lessons
+from tiny import lessons, write_lessons
 
 LANGUAGES = {"en": ("error: ", "hint: "), "zh": ("错误：", "提示：")}
 
@@ -26,11 +26,6 @@ def language_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     yield
     words.set_language("en")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
 
 
 class Place:

@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 import buke
-from buke import cli, words
+from buke import cli
 from buke.cli import commands, run
 from buke.cli.common import Common, common
 from buke.cli.flags import settings_from
@@ -30,17 +29,6 @@ from buke.words import Refusal
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("demo", "train", "compare", "report", "show", "runs")
 HEAVY = {"torch", "transformers", "peft", "tokenizers", "matplotlib", "numpy", "gguf", "huggingface_hub", "plotext"}
-
-
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that speaks English."""
-    for name in ("LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", "en_US.UTF-8")
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buke import compare, prompt, runfolder, words
+from buke import compare, prompt, runfolder
 from buke.cli import run as buke
 from buke.compare import answers_in, grader_of, sampling_of
 from buke.config import make, read_toml
@@ -26,13 +25,6 @@ PROMISED = {
     "answer_tokens_mean", "held_out_loss",
 }  # fmt: skip
 BESIDES = {"seconds_mean", "tone_mean"}
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,6 @@ USUAL = {  # what people already write, as PEFT, the Hugging Face trainer and ot
     "max_seq_length": ("length", 128), "cutoff_len": ("length", 128), "max_samples": ("limit", 9),
     "gradient_checkpointing": ("recompute", True), "model_name_or_path": ("model", "folder"),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 def refused(values: dict[str, Any], where: dict[str, str] | None = None) -> Refusal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -98,13 +97,6 @@ def made_up(language: str = "en", model: bool = True) -> dict[str, Any]:
             "poor_places": [f"{name}:{line}" for line in range(31, 38)],
         }  # fmt: skip
     return made
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 @pytest.fixture(params=["en", "zh"])

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,6 @@ SMI = """NVIDIA GeForce RTX 4090, 581.42, 8.9, 24564, 23010
 Tesla K80, 470.82.01, 3.7, 11441, 11439
 Odd, name, 525.60.13, [N/A], 8192, [N/A]
 """
-
-
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("BUKE_COMMAND", raising=False)
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 def card(driver: int = 581, capability: float = 8.9, free: int = 20 * GB) -> Card:

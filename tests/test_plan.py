@@ -47,13 +47,6 @@ FOUR_BITS = Way(150, "bf16", weights="nf4", cuda=True)
 AHEAD = Way(150, "bf16", weights="streamed", cuda=True)
 
 
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five layers wide enough that activations weigh something, kept in bfloat16."""
@@ -64,11 +57,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     halved = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
     save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
 
 
 def config_of(folder: Path) -> dict[str, Any]:

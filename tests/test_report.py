@@ -26,13 +26,6 @@ FILES = ("run.toml", "manifest.json", "data.json", "steps.jsonl", "eval.jsonl", 
 HOSTILE = '<script>alert(1)</script></script>{{7*7}}"onload=alert(2)//<img src=x onerror=alert(3)>&amp;'
 
 
-@pytest.fixture(autouse=True)
-def english() -> Any:
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
 def lesson(number: int, language: str) -> tuple[str, str, str]:
     """A made-up lesson: question, thought, answer."""
     weight, dose = 8 + number % 30, 5 + 5 * (number % 4)

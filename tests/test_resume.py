@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -23,7 +23,7 @@ import torch
 from peft import PeftConfig
 from safetensors.torch import load_file
 
-from buke import checkpoint, cli, compare, runfolder, words
+from buke import checkpoint, cli, compare, runfolder
 from buke.cli import road
 from buke.cli.view import Figures
 from buke.config import MAY_CHANGE, Settings, make, read_toml
@@ -37,7 +37,7 @@ from buke.train.loop import NotLogged, NotSaved, Resumed, Saved, Slow, Stopped
 from buke.train.pace import Deadline, Pace
 from buke.words import Refusal
 from faults import Faulty, failing, on, reached, start, wait_for
-from tiny import lessons, tiny_folder, write_lessons
+from tiny import lessons, write_lessons
 
 pytestmark = pytest.mark.slow  # together they take longer than a first look may
 
@@ -48,19 +48,6 @@ SETTINGS: dict[str, Any] = {
     "row_tokens": 128, "eval_every": 4, "save_every": 3, "patience": 0, "questions": 0,
 }  # fmt: skip
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX sends them")
-
-
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
 
 
 @pytest.fixture

@@ -10,17 +10,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buke import runfolder, words
+from buke import runfolder
 from buke.cli import run
 from buke.compare import answers_in
 from buke.config import make, read_toml
-from tiny import tiny_folder, write_lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "adapter/adapter_model.safetensors"
@@ -30,26 +28,6 @@ FILES = {
     runfolder.REPORT, runfolder.CURVE, runfolder.PLAN,
 }  # fmt: skip
 SHORT = ["--thought-budget", "16", "--answer-budget", "12", "--questions", "3", "--lang", "en"]
-
-
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("LC_ALL", "LC_MESSAGES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", "en_US.UTF-8")
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
 
 
 def run_of(tmp_path: Path) -> Path:

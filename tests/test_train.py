@@ -6,7 +6,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from buke import intake, prompt, runfolder, words
+from buke import intake, prompt, runfolder
 from buke.config import make
 from buke.model import Model, load
 from buke.records import Example, HeldOut, Row, Step
@@ -29,30 +29,13 @@ from buke.train.loop import Loop, Resumed, Saved, Stopped
 from buke.train.step import Ranks, rate_at, take_step
 from buke.words import Refusal
 from faults import method
-from tiny import lessons, tiny_folder, write_lessons
+from tiny import lessons, write_lessons
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS: dict[str, Any] = {
     "device": "cpu", "batch": 4, "accumulation": 2, "epochs": 2.5, "dropout": 0.1, "learning_rate": 1e-2, "seed": 3,
     "eval_every": 4, "save_every": 3, "patience": 0, "questions": 0,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_folder(tmp_path_factory.mktemp("tiny") / "base")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lessons(tmp_path_factory.mktemp("data") / "lessons.jsonl", 40)
 
 
 @pytest.fixture(autouse=True)

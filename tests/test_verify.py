@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.slow  # together they take longer than a first look may
 WEIGHTS = "adapter_model.safetensors"
 SMALL = ["--epochs", "2", "--questions", "0", "--rank", "4", "--learning-rate", "0.01", "--lang", "en"]
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def english() -> Iterator[None]:
-    words.set_language("en")
-    yield
-    words.set_language("en")
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +272,7 @@ def test_the_parting_is_found_in_every_file(place: Path) -> None:
 def test_again_stands_alone(more: list[str], place: Path, capsys: Capture) -> None:
     assert run(["train", "--again", "a", *more, "--runs", str(place / "runs")]) == 2
     err = capsys.readouterr().err
-    assert "--again takes the settings of the run" in err or "it takes no data, no --config, no --again" in err
+    assert "--again takes the data and settings of the run" in err or "it takes no data, no --config, --again" in err
 
 
 # --- from

@@ -26,14 +26,6 @@ PYDANTIC = {"int", "float", "bool", "string", "list"}  # names of its errors, wh
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("BUKE_COMMAND", raising=False)
-    words.set_language("en")
-    yield
-    words.set_language("en")
-
-
 def keys() -> dict[str, tuple[str, str]]:
     return {f"{room}.{name}": pair for room in CATALOGUES for name, pair in catalogue(room).items()}
 
