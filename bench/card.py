@@ -455,7 +455,7 @@ def _break_off(runs: Path, values: dict[str, Any]) -> None:
     """Train up to a step, and stop there as a crash does."""
     from buke.config import make
     from buke.records import Step
-    from buke.train import job as jobs
+    from buke.train import begin as jobs
 
     job = jobs.prepare(*make(values, {}), runs, lambda line: None)
     for event in job.events():

@@ -47,7 +47,7 @@ def one(model: str, data: str, rank: int, runs: str) -> dict[str, float]:
 
     from buke.config import make
     from buke.records import Step
-    from buke.train.job import prepare
+    from buke.train.begin import prepare
 
     began = psutil.Process().create_time()
     at = [time.time() - began]  # libraries; then where preparing speaks: reading, loading; then prepared

@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from buke.cli import run  # noqa: E402
 from buke.config import make  # noqa: E402
 from buke.kernels import library_here  # noqa: E402
-from buke.train import job as jobs  # noqa: E402
+from buke.train import begin as jobs  # noqa: E402
 from tiny import tiny_folder, write_lessons  # noqa: E402
 
 ROUNDS = 10  # over which the growth is told and judged

@@ -144,8 +144,8 @@ def ours(folder: Path, made: dict[str, Any], until: float | None, **given: Any) 
     from buke.config import make
     from buke.model import load
     from buke.records import HeldOut, Step
-    from buke.train.job import resolve
     from buke.train.loop import Loop
+    from buke.train.settle import resolve
 
     every = given.pop("eval_every", 1)
     settings, reasons = make({"model": str(folder), "device": "cpu", "patience": 0} | given)

@@ -18,7 +18,7 @@ from buke.config import Settings, make
 from buke.generate import Sampling, generate
 from buke.model import Model, load
 from buke.records import Example, Record, Row, Step
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.words import Refusal
 from tiny import lessons, tiny_folder, write_lessons
 

@@ -20,7 +20,7 @@ from buke.encoded import Lessons
 from buke.intake import FileInfo
 from buke.prompt import Prompt
 from buke.records import Example, Finding, Record, Severity, Turn
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from tiny import tiny_folder, write_lessons
 
 KEY = "ab" * 32

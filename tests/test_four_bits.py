@@ -20,7 +20,7 @@ from buke.kernels import Arena, FourBits, four_bits, frozen_linear, linear, lora
 from buke.kernels.four_bits import four_bits_plain, widened_plain
 from buke.model import Model, base, load
 from buke.records import Example, Row, Step
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.train import manifest
 from buke.words import Refusal
 from tiny import tiny_folder, write_lessons

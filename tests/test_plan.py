@@ -25,7 +25,7 @@ from buke.plan.trace import TooMuch
 from buke.plan.why import reasons
 from buke.records import Example, Row
 from buke.runfolder import amount
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.train.ahead import stepper
 from buke.train.dry import tokens_of
 from buke.train.job import Job
@@ -569,6 +569,16 @@ def test_what_only_fast_layers_do_is_refused_by_the_plan_with_the_flag_that_rule
     assert not (tmp_path / "runs").exists()
     if command == ["plan"]:
         assert planned(capsys, *given, "--recompute")[0] == 0  # as the hint says
+
+
+@pytest.mark.parametrize("flags", ["--layers all", "--layers upper --dropout 0.1"])
+def test_what_lies_below_the_adapters_cannot_be_kept_where_nothing_does_and_the_plan_says_so(
+    flags: str, base: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["plan", str(data), "--model", str(base), "--device", "cpu", "--lower-cache"]
+    code, _, err = planned(capsys, *given, *flags.split())
+    assert (code, "no layer lies below the first adapter" in err) == (2, True)
+    assert planned(capsys, *given, "--layers", "upper")[0] == 0
 
 
 @pytest.mark.parametrize("where", ["parts", "streamed"])

@@ -30,7 +30,7 @@ from buke.config import MAY_CHANGE, Settings, make, read_toml
 from buke.model import Model
 from buke.model import base as model_base
 from buke.records import HeldOut, Step
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.train import loop as loops
 from buke.train.job import Job
 from buke.train.loop import NotLogged, NotSaved, Resumed, Saved, Slow, Stopped

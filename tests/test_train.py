@@ -21,11 +21,12 @@ from buke import intake, prompt, runfolder
 from buke.config import make
 from buke.model import Model, load
 from buke.records import Example, HeldOut, Row, Step
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.train import loop as loops
 from buke.train import step as step_module
-from buke.train.job import Job, learning_rate_for
+from buke.train.job import Job
 from buke.train.loop import Loop, Resumed, Saved, Stopped
+from buke.train.settle import learning_rate_for
 from buke.train.step import Ranks, rate_at, take_step
 from buke.words import Refusal
 from faults import method

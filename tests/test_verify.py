@@ -210,7 +210,7 @@ def test_a_run_repeated_gives_the_same_bytes(place: Path, capsys: Capture) -> No
 @pytest.mark.parametrize("by", ["--again", "--resume"])
 def test_a_repetition_that_was_broken_off_is_gone_on_with_and_compared(by: str, place: Path, capsys: Capture) -> None:
     """Where the first run's adapter has another byte by then, the answer is no, as it is without a break."""
-    from buke.train import job as jobs
+    from buke.train import begin as jobs
 
     a, runs = place / "runs" / "a", place / "runs"
     broken = jobs.again(a, "b", runs, lambda line: None)
@@ -337,7 +337,7 @@ def test_only_the_earlier_held_out_part_is_scored_where_nothing_else_is_held_out
 
 def test_a_broken_off_run_that_went_on_from_another_is_taken_up(first: Path, place: Path) -> None:
     from buke.config import make
-    from buke.train import job as jobs
+    from buke.train import begin as jobs
 
     given = {"data": [str(write_lessons(place / "n.jsonl", 60))], "from_run": "a", "epochs": 1.0, "questions": 0}
     runs, quiet = place / "runs", lambda line: None

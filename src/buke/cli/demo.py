@@ -11,7 +11,7 @@ from buke.cli import road
 from buke.cli.view import view_for
 from buke.config import make
 from buke.demo.lessons import split, write_lessons
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.words import Refusal, of_system, t
 
 SETTINGS: dict[str, Any] = {

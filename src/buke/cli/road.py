@@ -22,7 +22,7 @@ from buke.compare import Progress
 from buke.config import Settings
 from buke.grade import Grader
 from buke.records import HeldOut, Judged, Step
-from buke.train import job as jobs
+from buke.train import begin as jobs
 from buke.train import manifest
 from buke.train.job import Job
 from buke.train.loop import Event, NotLogged, NotSaved, Resumed, Saved, Slow, Stopped, Tightened
@@ -213,7 +213,12 @@ def _introduce(job: Job, view: View) -> None:
         view.say(t("cli.more_dropped", count=len(left_out) - 10, file=job.run / runfolder.DATA))
     where = f"{job.model.device.type} {job.model.precision}"
     view.say(plan_line(job.plan))
-    view.say(t("cli.model_line", name=job.settings.model, size=jobs.size(job.model.parameters), where=where))
+    view.say(t("cli.model_line", name=job.settings.model, size=size(job.model.parameters), where=where))
+
+
+def size(parameters: int) -> str:
+    """A count of parameters as people write it: 135M, 1.8B."""
+    return f"{parameters / 1e6:.0f}M" if parameters < 1e9 else f"{parameters / 1e9:.1f}B"
 
 
 def _ask(

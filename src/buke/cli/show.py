@@ -13,8 +13,8 @@ from buke import hub, prompt
 from buke.config import Settings
 from buke.prompt import Prompt
 from buke.records import Example
-from buke.train.job import needs, resolve
 from buke.train.lessons import read_data
+from buke.train.settle import needs, resolve
 from buke.words import t
 
 SHOWN = 3  # records where the user sets no --limit

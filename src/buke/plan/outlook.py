@@ -83,6 +83,8 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         if refuse:
             raise
         fit, tried = choose(task, searched := NO_END)
+    if refuse and task.settings.lower_cache and fit.trace.learning_share == 1:
+        raise Refusal(t("plan.no_lower"), t("plan.no_lower_hint"))
     if refuse and fit.trace.file > task.host:
         sizes = {"needed": amount(fit.trace.file), "free": amount(task.host)}
         raise Refusal(t("plan.no_host", **sizes), t("plan.no_host_hint"))

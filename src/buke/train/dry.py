@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from buke import hub, intake, prompt
@@ -9,32 +10,33 @@ from buke.config import Settings
 from buke.plan import Plan
 from buke.plan.known import CONFIGS
 from buke.records import Example, Record
-from buke.train import job
 from buke.train.ahead import plan, plan_lessons
 from buke.train.earlier import earlier_of, taken_over
 from buke.train.lessons import LENGTH, lessons_of, read_all
+from buke.train.settle import needs, pace, resolve, resolve_from
 from buke.words import Refusal, t
 
+Say = Callable[[str], None]
 WIDE, NARROW = 0.75, 0.28  # tokens a character: Chinese, Japanese and Korean, and all else; R1's tokenizers, about
 FRAME = 24  # tokens of a template around question, thought and answer, about
 
 
-def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: job.Say) -> Plan:
+def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: Say) -> Plan:
     """The plan of a run with these settings. Nothing is written. Raises Refusal for whatever the user has to mend."""
     if earlier := earlier_of(settings, runs):
         settings, reasons = taken_over(settings, reasons, earlier)
-    job.needs(settings)
+    needs(settings)
     say(t("train.reading"))
     folder = hub.ready(settings.model)
     if folder is None and settings.model == hub.EMBEDDED:
         folder = hub.resolve(settings.model, say)
     if folder is None:
         return _from_afar(settings, reasons, runs)
-    settings, reasons = job.resolve(settings, reasons, folder)
+    settings, reasons = resolve(settings, reasons, folder)
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
     lessons = lessons_of(settings, spoken, None)
-    settings, reasons = job.pace(settings, reasons, len(lessons.train))
+    settings, reasons = pace(settings, reasons, len(lessons.train))
     return plan_lessons(settings, reasons, folder, lessons, runs)
 
 
@@ -45,7 +47,7 @@ def _from_afar(settings: Settings, reasons: dict[str, str], runs: Path) -> Plan:
     if config is None:
         raise Refusal(t("plan.no_config", name=settings.model), t("plan.no_config_hint", name=settings.model))
     reads = read_all(settings)
-    settings, reasons = job.resolve_from(settings, reasons, config, name)
+    settings, reasons = resolve_from(settings, reasons, config, name)
     learn, held_out = (reads[0].records, reads[1].records) if len(reads) > 1 else intake.split(
         reads[0].records, settings.held_out
     )  # fmt: skip
@@ -53,7 +55,7 @@ def _from_afar(settings: Settings, reasons: dict[str, str], runs: Path) -> Plan:
     train, scored = (
         [example for r in each if (example := _example(r, most, settings.overlong))] for each in (learn, held_out)
     )
-    settings, reasons = job.pace(settings, reasons, len(train))
+    settings, reasons = pace(settings, reasons, len(train))
     asked = max((example.bounds[0] for example in scored), default=0)
     told = [t("plan.assumed_tokens")]
     return plan(settings, reasons, config, (train, scored), asked, runs, assumed=told)

@@ -23,6 +23,11 @@ TEXTS = {
         "这样放得下：{flags}；若要照原样，换内存足够的机器，--memory {needed} 即可",
     ),
     "needs_more": ("--memory {needed} would do, on a machine that has it", "在内存足够的机器上 --memory {needed} 即可"),
+    "no_lower": (
+        "--lower-cache: no layer lies below the first adapter, or this is not the fast road",
+        "--lower-cache：第一个适配器之下没有层，或不是快速路径",
+    ),
+    "no_lower_hint": ("leave it out, or use --layers upper", "请去掉它，或使用 --layers upper"),
     "no_disk": (
         "the run needs {needed} of disk, and {free} are free",
         "运行需要 {needed} 磁盘空间，只剩 {free}",

@@ -59,11 +59,6 @@ TEXTS = {
         "computed: the first layer learns too, or this is not the fast road",
         "计算得出：第一层也在学习，或不是快速路径",
     ),
-    "no_lower": (
-        "--lower-cache: no layer lies below the first adapter, or this is not the fast road",
-        "--lower-cache：第一个适配器之下没有层，或不是快速路径",
-    ),
-    "no_lower_hint": ("leave it out, or use --layers upper", "请去掉它，或使用 --layers upper"),
     "lower_full": (
         "{run}: the disk takes no more of what the lower layers give ({why}); they are computed in each epoch from here",
         "{run}：磁盘无法再保存下面各层的输出（{why}）；此后每轮都会重新计算",
