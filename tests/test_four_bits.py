@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from buke.config import make
 from buke.kernels import Arena, FourBits, four_bits, frozen_linear, linear, lora_linear, lora_linear_plain
 from buke.kernels.four_bits import four_bits_plain, widened_plain
-from buke.model import Model, base, load
+from buke.model import Model, load, loading
 from buke.records import Example, Row, Step
 from buke.train import begin as jobs
 from buke.train import manifest
@@ -201,12 +201,12 @@ def test_other_trainers_names_for_it_are_understood(name: str) -> None:
 
 
 def test_where_it_cannot_be_had_that_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "library_here", lambda: False)
+    monkeypatch.setattr(loading, "library_here", lambda: False)
     with pytest.raises(Refusal, match="bitsandbytes") as refused:
         nf4(folder)
     assert "buke[nf4]" in refused.value.hint
     with pytest.raises(Refusal, match="NVIDIA"):
-        base.check_four_bits(torch.device("mps"))
+        loading.check_four_bits(torch.device("mps"))
 
 
 def test_it_is_loaded_only_when_asked_for_and_then_quietly_and_without_code_from_a_hub(

@@ -27,8 +27,7 @@ from buke import checkpoint, cli, compare, runfolder
 from buke.cli import road
 from buke.cli.view import Figures
 from buke.config import MAY_CHANGE, Settings, make, read_toml
-from buke.model import Model
-from buke.model import base as model_base
+from buke.model import Model, loading
 from buke.records import HeldOut, Step
 from buke.train import begin as jobs
 from buke.train import loop as loops
@@ -137,13 +136,13 @@ def test_the_same_command_goes_on_with_the_unfinished_run_and_says_so(begin: Cal
 
 
 def test_a_run_keeps_the_precision_it_began_with(begin: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_base, "WIDE", 1)
-    monkeypatch.setattr(model_base, "has_tiles", lambda: True)
+    monkeypatch.setattr(loading, "WIDE", 1)
+    monkeypatch.setattr(loading, "has_tiles", lambda: True)
     whole = begin("whole")
     list(whole.events())
     broken = begin("broken")
     until(broken, 8)
-    monkeypatch.setattr(model_base, "has_tiles", lambda: False)  # as on another machine
+    monkeypatch.setattr(loading, "has_tiles", lambda: False)  # as on another machine
     again = jobs.resume(broken.run, lambda line: None)
     list(again.events())
     assert again.settings.precision == json.loads((again.run / runfolder.MANIFEST).read_text())["model"]["precision"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buke.config import Settings
-from buke.model.base import RESIDENT
+from buke.model.loading import RESIDENT
 from buke.plan.trace import NO_END, Prepare, TooMuch, Trace, Way, trace
 
 ROW_OF_CARD = 8192  # tokens: a card is kept waiting by the calls of smaller rows; docs/performance.md

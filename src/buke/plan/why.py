@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from buke.model.base import RESIDENT, WIDE, has_tiles, width_of
+from buke.model.loading import RESIDENT, WIDE, has_tiles, width_of
 from buke.plan.choose import KNOWN, ROW_OF_CARD, Fit, Task, Tried, least, ways_of
 from buke.plan.trace import NO_END, Trace
 from buke.runfolder import amount
