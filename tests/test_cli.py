@@ -201,6 +201,29 @@ def test_a_fault_of_ours_is_one_sentence_and_the_trace_on_request(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a.json"), "a.json: Permission denied"),
+        (OSError(28, "No space left on device"), "something could not be read or written: No space left on device"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_no_fault_of_ours(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    breaking(monkeypatch, error)
+    assert run(["runs"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}\nhint: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("words", [["train", "--json"], ["--version"]], ids=" ".join)
+def test_a_full_disk_behind_the_output_brings_no_traceback(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-m", "buke", *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
+
+
 def test_complaints_are_chinese_where_the_machine_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

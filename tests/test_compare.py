@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from buke.cli import run as buke
 from buke.compare import answers_in, grader_of, sampling_of
 from buke.config import make, read_toml
 from buke.generate import generate
+from buke.grade import grader
 from buke.model import load
 from buke.records import Answer, Ending, Judged, Record, Verdict
 from buke.train.loop import held_out_losses
 from buke.words import Refusal
+from faults import Faulty, failing, on
 from tiny import lessons, tiny_folder, write_lessons
 
 PROMISED = {
@@ -216,6 +220,18 @@ def test_answers_that_were_drawn_otherwise_are_not_those_of_the_run(tmp_path: Pa
 def copy(trained: Path, tmp_path: Path) -> Path:
     shutil.copytree(trained, tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+def test_both_sides_and_the_comparison_are_new_at_once_or_none_is(at: int, trained: Path, tmp_path: Path) -> None:
+    before = compare.answers_in(trained / runfolder.ANSWERS_BEFORE)
+    settings, _ = make(read_toml(trained / runfolder.RUN_TOML))
+    names = (runfolder.ANSWERS_BEFORE, runfolder.ANSWERS_AFTER, runfolder.COMPARISON)
+    with on(Faulty(at, failing(errno.ENOSPC))), suppress(OSError):
+        compare.write(tmp_path, before, before, grader("none", []), settings)
+    there = [(tmp_path / name).exists() for name in names]
+    assert not any(there) or at > 9  # three files opened, written and synced; then renamed
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def refused(run: Path, changes: dict[str, Any] | None = None) -> Refusal:

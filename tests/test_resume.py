@@ -279,6 +279,7 @@ def test_a_checkpoint_that_finds_no_room_is_said_once_and_tried_again(begin: Cal
     told = [event for event in events if isinstance(event, (Saved, NotSaved))]
     kinds = [(type(event), event.step) for event in told]
     assert kinds == [(Saved, 3), (NotSaved, 6), (NotSaved, 9), (Saved, 12), (Saved, 15)]
+    assert [event.last for event in told if isinstance(event, NotSaved)] == [3, 3]
     unlogged = [event.file for event in events if isinstance(event, NotLogged)]
     assert sorted(unlogged) == [runfolder.EVAL, runfolder.EVENTS, runfolder.STEPS]  # each once
     failed = [event for event in told if isinstance(event, NotSaved)]
@@ -291,6 +292,26 @@ def test_a_checkpoint_that_finds_no_room_is_said_once_and_tried_again(begin: Cal
     assert adapter_of(job) == adapter_of(whole)
     steps = [line["step"] for line in runfolder.read_lines(job.run / runfolder.STEPS)]
     assert steps == list(range(1, job.loop.steps + 1))  # the lines waited for the disk
+
+
+def test_of_a_folder_that_goes_while_it_trains_the_adapter_is_saved_beside_it(
+    begin: Callable[..., Job], whole: bytes
+) -> None:
+    job, said = begin("a"), list[str]()
+
+    def train() -> None:
+        for event in job.events():
+            said.append(road.news(event))
+            if isinstance(event, Step) and event.step == 4:
+                job.run.rename(job.run.with_name("elsewhere"))
+
+    with pytest.raises(Refusal, match="was deleted or moved while it trained") as caught:
+        train()
+    assert "no whole one is there" in "".join(said)
+    saved = job.run.with_name("a-2") / WEIGHTS
+    assert str(saved.parent) in caught.value.hint
+    assert saved.read_bytes() == whole
+    assert not job.run.exists()
 
 
 def test_lines_that_waited_for_room_go_before_the_checkpoint(
@@ -470,6 +491,24 @@ def test_a_terminal_that_is_closed(how: str, code: int, base: Path, data: Path, 
         assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
 
 
+@POSIX
+@pytest.mark.parametrize(
+    ("how", "sent", "code"), [("continue", "SIGHUP", 0), ("save", "SIGHUP", 129), ("save", "SIGTERM", 143)]
+)
+def test_what_ends_a_run_counts_while_its_model_is_loaded_too(
+    how: str, sent: str, code: int, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = jobs.prepare
+
+    def sent_first(*given: Any, **named: Any) -> Job:
+        os.kill(os.getpid(), getattr(signal, sent))
+        return prepare(*given, **named)
+
+    monkeypatch.setattr(jobs, "prepare", sent_first)
+    assert cli.run(line_of(base, data, tmp_path, "--name", "a", "--on-hangup", how)) == code
+    assert (tmp_path / "runs").exists() == (code == 0)
+
+
 def drain(master: int, closing: threading.Event) -> None:
     """Read a terminal until it is to be closed, and close it."""
     while not closing.is_set():
@@ -491,7 +530,7 @@ def test_hours_and_a_time_of_day_end_a_run_with_0_and_say_how_to_go_on(
     assert cli.run([*line, "--max-hours", "1"]) == 0
     assert runfolder.read_json(run / runfolder.MANIFEST)["finished"]
     assert cli.run([*line, "--stop-at", "25:00"]) == 2
-    assert "--stop-at: '25:00' is not valid" in capsys.readouterr().err
+    assert "--stop-at: '25:00' is not valid: write a time of day such as 07:00" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import stat
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def test_only_an_unfinished_run_is_proposed_to_be_gone_on_with(
         runfolder.create(tmp_path, "a")
     assert "--name a-3" in caught.value.hint
     assert (f"--resume {run}" in caught.value.hint) is goes_on
+
+
+def test_a_dead_lock_that_cannot_be_taken_away_is_the_disk_s_fault(tmp_path: Path) -> None:
+    run = runfolder.create(tmp_path, "a")
+    held = {"pid": 2**22 + 1, "began": 0, "host": platform.node()}  # more than a process number can be
+    (run / runfolder.LOCK).write_text(json.dumps(held))
+    with on(Faulty(2, failing(errno.EROFS), forever=True)), pytest.raises(Refusal, match="Read-only file system"):
+        runfolder.lock(run)
+    runfolder.lock(run)
+    runfolder.unlock(run)
 
 
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from buke import runfolder, words
 from buke.cli import run
 from buke.train import manifest
+from buke.words import Refusal
 from tiny import tiny_folder, write_lessons
 
 pytestmark = pytest.mark.slow  # together they take longer than a first look may
@@ -105,6 +107,11 @@ def test_a_checkpoint_is_held_against_its_state_and_the_state_against_its_seal(p
     }  # fmt: skip
     (first / "state.json").write_text("[]")
     assert {part["state"] for part in verified(place, capsys)[1].values()} == {"changed", "missing"}
+
+
+def test_of_an_unfinished_run_nothing_is_missing(place: Path, capsys: Capture) -> None:
+    rewrite(place / "runs" / "a" / "manifest.json", lambda notes: notes.update(files={}, finished=None))
+    assert verified(place, capsys) == (0, {})
 
 
 def test_lines_without_a_hash_are_whole_or_named(place: Path, capsys: Capture) -> None:
@@ -356,6 +363,54 @@ def test_a_broken_off_run_that_went_on_from_another_is_taken_up(first: Path, pla
         for name in ("whole", "broken")
     ]
     assert lines[0] == lines[1]
+
+
+def test_the_earlier_run_is_known_by_its_adapter_wherever_it_lies(first: Path, place: Path, capsys: Capture) -> None:
+    from buke.config import make
+    from buke.train import begin as jobs
+
+    given = {"data": [str(write_lessons(place / "n.jsonl", 60))], "from_run": "a", "epochs": 1.0, "questions": 0}
+    runs, quiet = place / "runs", lambda line: None
+    broken = jobs.prepare(*make(given | {"name": "b"}), runs, quiet)
+    next(broken.events())
+    broken.release()
+    (runs / "a").rename(runs / "moved")
+    again = jobs.resume(runs / "b", quiet)
+    list(again.events())
+    again.finish()
+    again.release()
+    assert run(["train", "--again", "b", "--name", "c", "--runs", str(runs), "--lang", "en"]) == 0
+    assert "agrees with that of" in capsys.readouterr().out
+    (runs / "moved").rename(place / "away")
+    with pytest.raises(Refusal, match="is no longer there") as caught:
+        jobs.again(runs / "b", "d", runs, quiet)
+    assert str(runs) in caught.value.hint
+
+
+def test_what_changed_of_the_earlier_run_is_named_and_so_is_what_it_lacks(
+    first: Path, place: Path, capsys: Capture
+) -> None:
+    from buke.config import make
+    from buke.train import begin as jobs
+
+    given = {"data": [str(write_lessons(place / "n.jsonl", 60))], "from_run": "a", "epochs": 1.0, "questions": 0}
+    runs, quiet = place / "runs", lambda line: None
+    jobs.prepare(*make(given | {"name": "b"}), runs, quiet).release()
+    held_out = runs / "a" / "held-out.jsonl"
+    held_out.write_text("".join(held_out.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(Refusal, match=r"since the run was started: the earlier run's held-out part$"):
+        jobs.resume(runs / "b", quiet)
+    held_out.unlink()
+    with pytest.raises(Refusal, match=r"held-out.jsonl: the file is damaged: No such file"):
+        jobs.resume(runs / "b", quiet)
+    rewrite(runs / "a" / "manifest.json", lambda notes: notes.pop("result"))  # killed before it was written down
+    capsys.readouterr()
+    for line in (["compare", "a"], ["train", given["data"][0], "--from", "a"], ["train", "--again", "a"]):
+        assert run([*line, "--runs", str(runs)]) == 2
+        assert "the run has no adapter yet" in capsys.readouterr().err
+    runfolder.lock(runs / "a")
+    assert run(["compare", "a", "--runs", str(runs)]) == 2
+    assert f"process {os.getpid()} is training it" in capsys.readouterr().err
 
 
 def test_what_has_to_be_as_in_the_earlier_run_is_refused_by_name(first: Path, place: Path, capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import locale
+import os
 import re
 import string
 from collections.abc import Iterator
@@ -28,6 +29,21 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 def keys() -> dict[str, tuple[str, str]]:
     return {f"{room}.{name}": pair for room in CATALOGUES for name, pair in catalogue(room).items()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another shell's quotes")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a", "runs/a"),
+        ("补课-1", "runs/补课-1"),
+        ("my run", "'runs/my run'"),
+        ("$x", "'runs/$x'"),
+        ("a;b", "'runs/a;b'"),
+    ],
+)
+def test_a_name_in_a_command_is_quoted_where_the_shell_would_part_it(name: str, shown: str) -> None:
+    assert t("cli.go_on", run=Path("runs") / name).endswith(f" --resume {shown}")
 
 
 def places(text: str) -> set[str]:

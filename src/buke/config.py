@@ -225,7 +225,7 @@ class Settings(BaseModel):
     )  # fmt: skip
     epochs: float = setting(
         3.0, "training", "passes over the records", "训练轮数",
-        ("num_train_epochs",), gt=0,
+        ("num_train_epochs",), gt=0, le=10_000,
     )  # fmt: skip
     learning_rate: float | None = setting(
         None, "training",
@@ -508,7 +508,9 @@ def _problem(error: Any, sources: dict[str, str], names: dict[str, str]) -> str:
     context = {key: value for key, value in (error.get("ctx") or {}).items() if isinstance(value, (int, float, str))}
     if kind == "literal_error":
         context["expected"] = ", ".join(choices(Settings.model_fields[name]) or ROLES)
-    rule = t(f"config.{kind}", **context) if kind in _KINDS else error["msg"]
+    if kind == "string_pattern_mismatch":
+        kind = f"form_{name}"
+    rule = t(f"config.{kind}", **context) if kind in (*_KINDS, *_FORMS) else error["msg"]
     return t("config.value", place=place, value=error["input"], rule=rule)
 
 
@@ -526,6 +528,7 @@ _LIMITS = (
     "finite_number",
     "string_pattern_mismatch",
 )
+_FORMS = ("form_layers", "form_stop_at")
 _KINDS = (*_LIMITS, "int", "float", "bool", "string", "list", "dict", "memory")
 
 

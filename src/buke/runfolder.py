@@ -16,7 +16,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -90,16 +90,21 @@ class Disk:
 disk = Disk()
 
 
+def check_name(name: str) -> None:
+    """Raise Refusal where a run cannot have this name."""
+    if not re.fullmatch(r"[\w][\w .+-]{0,99}", name) or name.endswith((" ", ".")):
+        raise Refusal(t("runfolder.bad_name", name=name), t("runfolder.bad_name_hint"))
+
+
 def check_free(runs: Path, name: str) -> None:
     """Raise Refusal where ``runs/name`` cannot become a run: an unfit name, a taken one, a place we may not write."""
     run = runs / name
-    if not re.fullmatch(r"[\w][\w .+-]{0,99}", name) or name.endswith((" ", ".")):
-        raise Refusal(t("runfolder.bad_name", name=name), t("runfolder.bad_name_hint"))
+    check_name(name)
     if run.exists():
         raise Refusal(t("runfolder.exists", run=run), _beside(run))
     there = next(path for path in (runs, *runs.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        why = of_system(OSError(errno.EACCES if there.is_dir() else errno.ENOTDIR, ""))
+        why = of_system(_why_not(there) if there.is_dir() else OSError(errno.ENOTDIR, ""))
         raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint"))
 
 
@@ -158,26 +163,39 @@ def find(runs: Path, run: str) -> Path:
 
 
 def runs_in(runs: Path) -> list[Path]:
-    """Every run under a folder, the newest first."""
+    """Every run under a folder, the newest first. Raises Refusal for a folder that may not be read."""
+    if runs.is_dir() and not os.access(runs, os.R_OK | os.X_OK):
+        why = of_system(OSError(errno.EACCES, ""))
+        raise Refusal(t("runfolder.unreadable", place=runs, why=why), t("runfolder.unreadable_hint"))
     found = [path.parent for path in runs.glob(f"[!.]*/{RUN_TOML}")]
     return sorted(found, key=lambda path: (path / RUN_TOML).stat().st_mtime, reverse=True)
 
 
 def write_pieces(path: Path, pieces: Iterable[Piece]) -> str:
     """Write a whole file so that it is either the old one or the new one, never a part; return its SHA-256, in hex."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    digest = hashlib.sha256()
+    return _replace({path: pieces})[0]
+
+
+def _replace(files: Mapping[Path, Iterable[Piece]]) -> list[str]:
+    """Write whole files, all of them before the first gets its name; return the SHA-256 of each, in hex."""
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}{PART}") for path in files}
+    digests = []
     try:
-        with disk.open(temporary, "wb") as file:
-            for piece in pieces:
-                disk.write(file, piece)
-                digest.update(piece)
-            disk.sync(file)
-        disk.rename(temporary, path)
+        for path, pieces in files.items():
+            digest = hashlib.sha256()
+            with disk.open(temporaries[path], "wb") as file:
+                for piece in pieces:
+                    disk.write(file, piece)
+                    digest.update(piece)
+                disk.sync(file)
+            digests.append(digest.hexdigest())
+        for path, temporary in temporaries.items():
+            disk.rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
         raise
-    return digest.hexdigest()
+    return digests
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
@@ -193,7 +211,17 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:
     """Write JSON Lines, atomically."""
-    write_text(path, (_json(value) + "\n" for value in values))
+    write_text(path, _lines(values))
+
+
+def write_at_once(lines: Mapping[Path, Iterable[Any]], path: Path, value: Any) -> None:
+    """Write files of JSON Lines and one of JSON that belong together: all are new at once, or none is."""
+    texts = {file: _lines(values) for file, values in lines.items()} | {path: [_json(value, indent=1) + "\n"]}
+    _replace({file: (part.encode("utf-8") for part in parts) for file, parts in texts.items()})
+
+
+def _lines(values: Iterable[Any]) -> Iterator[str]:
+    return (_json(value) + "\n" for value in values)
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -368,6 +396,7 @@ def lock(run: Path) -> None:
 
     Raises Refusal where another process has the run, or where the folder takes no file.
     """
+    here = t("runfolder.held_here_hint", free=free_name(run.parent, run.name))
     for _ in range(3):
         try:
             _write_lock(run / LOCK)
@@ -375,17 +404,36 @@ def lock(run: Path) -> None:
         except FileExistsError:
             held = _holder(run / LOCK)
         except OSError as error:
-            why = reason(error, run)
-            raise Refusal(t("runfolder.unwritable", run=run, why=why), t("runfolder.unwritable_hint")) from None
+            raise _no_writing(run, error) from None
         if held.get("host") != platform.node() and held:
             where = {"pid": held.get("pid"), "host": held.get("host")}
             raise Refusal(t("runfolder.held_elsewhere", run=run, **where), t("runfolder.held_hint", lock=run / LOCK))
         if held.get("pid") == os.getpid():
             return
         if _alive(held):
-            raise Refusal(t("runfolder.held", run=run, pid=held["pid"]), t("runfolder.held_here_hint"))
-        _take_away(run / LOCK, held)
-    raise Refusal(t("runfolder.held", run=run, pid="?"), t("runfolder.held_here_hint"))
+            raise Refusal(t("runfolder.held", run=run, pid=held["pid"]), here)
+        try:
+            _take_away(run / LOCK, held)
+        except OSError as error:
+            raise _no_writing(run, error) from None
+    raise Refusal(t("runfolder.held", run=run, pid="?"), here)
+
+
+def _no_writing(run: Path, error: OSError) -> Refusal:
+    why = reason(error, run)
+    return Refusal(t("runfolder.takes_nothing", run=run, why=why), t("runfolder.takes_nothing_hint"))
+
+
+def _why_not(folder: Path) -> OSError:
+    """Why a folder that is there takes no file."""
+    read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+    return OSError(errno.EROFS if read_only else errno.EACCES, "")
+
+
+def busy(run: Path) -> int | None:
+    """The process of this machine that is working on a run."""
+    held = _holder(run / LOCK)
+    return int(held["pid"]) if held.get("host") == platform.node() and _alive(held) else None
 
 
 def unlock(run: Path) -> None:
@@ -432,7 +480,7 @@ def _alive(held: dict[str, Any]) -> bool:
 def _take_away(path: Path, held: dict[str, Any]) -> None:
     """Remove a dead process's lock, and no other that took its place meanwhile."""
     aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    with suppress(OSError):  # another process was faster
+    with suppress(FileNotFoundError):  # another process was faster
         disk.rename(path, aside)
         if _holder(aside) != held:
             disk.rename(aside, path)
@@ -474,7 +522,7 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         why = of_system(error)
-        raise Refusal(t("runfolder.damaged", place=path, why=why), t("runfolder.damaged_hint")) from None
+        raise Refusal(t("runfolder.unreadable", place=path, why=why), t("runfolder.unreadable_hint")) from None
 
 
 def _parse(text: bytes, place: str) -> Any:

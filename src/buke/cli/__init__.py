@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -30,6 +32,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     code: int | str | None = 0
     asked, as_json = "", "--json" in arguments[: (*arguments, "--").index("--")]
+    _end_when_asked()
     try:
         from buke.cli import commands
         from buke.cli.common import common
@@ -54,6 +57,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         _write_nowhere()
         return 0
+    except OSError as error:
+        if os.environ.get("BUKE_DEBUG"):
+            traceback.print_exc()
+        return _refuse(Refusal(_file_trouble(error), t("cli.file_hint")), as_json)
     except Exception as error:
         if type(error).__name__ == "Abort":  # typer's word for Ctrl-C
             print(f"\n{t('cli.interrupted')}", file=sys.stderr)
@@ -64,6 +71,18 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         return _refuse(Refusal(t("cli.fault", kind=type(error).__name__, why=error), t("cli.fault_hint")), as_json, 1)
     return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def _end_when_asked() -> None:
+    """Let SIGTERM end the command as an exception does, so that nothing is left half written."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda which, _: sys.exit(128 + which))
+
+
+def _file_trouble(error: OSError) -> str:
+    """What the system refused, and of which file where it says so."""
+    why = words.of_system(error)
+    return t("cli.file", file=error.filename, why=why) if error.filename else t("cli.output", why=why)
 
 
 def _printable() -> None:
@@ -100,7 +119,7 @@ def _refuse(refusal: Refusal, as_json: bool, code: int = 2) -> int:
         text = json.dumps(told | refusal.figures, ensure_ascii=False)
         try:
             print(text if can_write(text) else json.dumps(told | refusal.figures), flush=True)
-        except BrokenPipeError:  # nobody reads it; the exit code stays
+        except OSError:  # nobody reads it, or a disk is full; the exit code stays
             _write_nowhere()
     return code
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +27,10 @@ from buke.train import manifest
 from buke.train.job import Job
 from buke.train.loop import Event, NotLogged, NotSaved, Resumed, Saved, Slow, Stopped, Tightened
 from buke.train.pace import Deadline
+from buke.train.resuming import taken_up
 from buke.words import t
+
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Leaving:
@@ -88,6 +91,8 @@ def _without_terminal() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         if _is_terminal(stream):
+            with suppress(OSError):
+                os.write(stream, SHOW_CURSOR)  # if it is not closed after all
             os.dup2(nowhere, stream)
     os.close(nowhere)
 
@@ -114,14 +119,17 @@ def train(
 
     Returns what ``train_again`` does.
     """
+    view = view_for()
     if given is None:
-        view = view_for()
-        job = jobs.resume(runfolder.find(runs, resume), view.say, changes, old_records=old_records)
+        run = runfolder.find(runs, resume)
+        settings, _ = taken_up(run, changes or {})
+        begin = partial(jobs.resume, run, view.say, changes, old_records=old_records)
     else:
-        view = view_for(given[0].log_every)
-        compare.grader_of(given[0], [])  # refuse a grader that cannot work before anything is written
-        job = jobs.prepare(*given, runs, view.say, anew=anew, old_records=old_records)
-    return _to_the_end(job, view, runs, as_json)
+        settings, _ = given
+        compare.grader_of(settings, [])  # refuse a grader that cannot work before anything is written
+        begin = partial(jobs.prepare, *given, runs, view.say, anew=anew, old_records=old_records)
+    with Leaving(view, settings).heard():  # a terminal that is closed while a model is loaded is closed, too
+        return _to_the_end(begin(), view, runs, as_json)
 
 
 def train_again(runs: Path, name: str, new: str | None, as_json: bool, *, anew: bool = False) -> int:
@@ -155,7 +163,7 @@ def walk(job: Job, view: View) -> dict[str, Any]:
         with leaving.heard(), runfolder.mending(job.run, t("train.mend_hint", run=job.run)):
             return _walked(job, view, leaving)
     except (KeyboardInterrupt, SystemExit):
-        if not leaving.told:
+        if not leaving.told and not job.notes["finished"]:
             view.say(t("cli.go_on", run=job.run))
         raise
     finally:
@@ -276,7 +284,8 @@ def _lessons(job: Job, view: View, leaving: Leaving) -> None:
 def news(event: Event) -> str:
     """What is said of an event besides the figures; "" where that is nothing."""
     if isinstance(event, NotSaved) and not event.again:
-        return t("cli.not_saved", step=event.step, why=event.reason)
+        before = t("cli.saved_before", last=event.last) if event.last else t("cli.none_before")
+        return t("cli.not_saved", step=event.step, why=event.reason, before=before)
     if isinstance(event, NotLogged):
         return t("cli.not_logged", step=event.step, file=event.file, why=event.reason)
     if isinstance(event, Saved) and event.after_failure:
@@ -349,6 +358,17 @@ def compare_again(runs: Path, name: str, questions: int, changes: dict[str, Any]
     """``buke compare``: ask a finished run's held-out questions again, before and after."""
     run = runfolder.find(runs, name)
     view = view_for()
+    runfolder.lock(run)
+    try:
+        result = _compared(run, questions, changes, view)
+    finally:
+        runfolder.unlock(run)
+    print(json.dumps(result, ensure_ascii=False) if as_json else table(result))
+
+
+def _compared(run: Path, questions: int, changes: dict[str, Any], view: View) -> dict[str, Any]:
+    """Ask, and write both sides, what comes of them and the page."""
+    runfolder.sweep(run)
     model, spoken, records, settings = compare.reopen(run, changes, view.say)
     records = asked_of(records, questions or settings.questions or len(records))
     judge = compare.grader_of(settings, records)
@@ -357,9 +377,9 @@ def compare_again(runs: Path, name: str, questions: int, changes: dict[str, Any]
         with view.asking(what):
             tell: Progress = lambda done, tokens: view.asked(done, len(records), tokens)  # noqa: E731
             sides.append(compare.ask(model, spoken, records, settings, judge, adapter=adapter, progress=tell))
-    result = runfolder.plain(compare.write(run, sides[0], sides[1], judge, settings))
+    result: dict[str, Any] = runfolder.plain(compare.write(run, sides[0], sides[1], judge, settings))
     report.write_report(run)
-    print(json.dumps(result, ensure_ascii=False) if as_json else table(result))
+    return result
 
 
 def table(result: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from buke.model import Model, load
 from buke.prompt import Prompt
 from buke.records import Answer, Ending, Judged, Record, Verdict
 from buke.train.loop import held_out_losses
+from buke.train.manifest import of_trained
 from buke.words import Refusal, t
 
 Progress = Callable[[int, int], None]
@@ -138,9 +139,8 @@ def write(
 ) -> dict[str, Any]:
     """Write both sides and the comparison into the run folder; return the comparison."""
     result = comparison(before, after, judge, settings)
-    runfolder.write_lines(run / runfolder.ANSWERS_BEFORE, before)
-    runfolder.write_lines(run / runfolder.ANSWERS_AFTER, after)
-    runfolder.write_json(run / runfolder.COMPARISON, result)
+    sides = {run / runfolder.ANSWERS_BEFORE: before, run / runfolder.ANSWERS_AFTER: after}
+    runfolder.write_at_once(sides, run / runfolder.COMPARISON, result)
     return result
 
 
@@ -180,16 +180,14 @@ def reopen(
     """
     given = read_toml(run / runfolder.RUN_TOML) | changes
     settings, _ = make(given, {name: f"--{name.replace('_', '-')}" for name in changes})
-    manifest = runfolder.read_json(run / runfolder.MANIFEST) or {}
-    if not (run / runfolder.ADAPTER).is_dir():
-        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    notes = of_trained(run)
     records = [Record.read(line) for line in runfolder.read_lines(run / runfolder.HELD_OUT)]
     if not records:
         raise Refusal(t("compare.no_held_out", run=run), t("compare.no_held_out_hint"))
     folder = hub.resolve(settings.model, say)
     tutorial = settings.length if settings.recipe == "tutorial" else None
     spoken = prompt.load(folder, chat_template=settings.chat_template, system=settings.system, tutorial=tutorial)
-    if spoken.fingerprint != (learned := manifest.get("prompt", {}).get("fingerprint")):
+    if spoken.fingerprint != (learned := notes.get("prompt", {}).get("fingerprint")):
         raise Refusal(
             t("compare.prompt", run=run, learned=str(learned)[:12], now=spoken.fingerprint[:12]),
             t("compare.prompt_hint"),

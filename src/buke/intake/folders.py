@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from buke.words import Refusal, of_system, t
+from buke.words import Refusal, of_system, quoted, t
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx")
 PACKED = ("", ".gz", ".zst")
@@ -81,7 +80,7 @@ def _only(folder: Path, names: list[str], end: str) -> Path:
     hint = t("intake.several_splits_hint", path=folder / f"{first}{end}")
     others = [name for name in ("test", "validation", *names) if name in names and name != first]
     if others and len(list(folder.glob(f"{others[0]}{end}"))) == 1:  # --held-out-file takes one name
-        path, other = (shlex.quote(str(folder / f"{name}")) + end for name in (first, others[0]))
+        path, other = (quoted(str(folder / f"{name}")) + end for name in (first, others[0]))
         hint = t("intake.several_splits_both", hint=hint, path=path, other=other)
     raise Refusal(t("intake.several_splits", path=folder, names=", ".join(names)), hint)
 

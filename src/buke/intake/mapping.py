@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -17,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from buke.intake.formats import normal
 from buke.intake.names import NAMES
+from buke.words import quoted
 
 MISSING: Any = object()  # what an expression gives where a row lacks it
 Steps = tuple[str | int, ...]
@@ -188,7 +188,7 @@ def suggest(row: dict[str, Any]) -> str:
     if not any(found.values()):
         return ""
     pairs = [(role, found[role]) for role in ROLES if role in found]
-    words = [shlex.quote(f"{role}={written(path)}") if path else f"{role}=…" for role, path in pairs]
+    words = [quoted(f"{role}={written(path)}") if path else f"{role}=…" for role, path in pairs]
     suggestion = " ".join(["--map", *words])
     return suggestion if len(suggestion) < 200 else ""
 
@@ -206,7 +206,7 @@ def lacking(row: dict[str, Any], role: str, used: Collection[str]) -> tuple[list
     likely = likely or [path for path, _ in texts.values()]
     place = written(likely[0]) if len(likely) == 1 else ""
     word = f"{'answer' if both else role}={place or '…'}"
-    return names, f"--map {shlex.quote(word) if place else word}"
+    return names, f"--map {quoted(word) if place else word}"
 
 
 def _supported(missing: list[str], left: list[tuple[Steps, str]]) -> dict[str, Steps | None]:

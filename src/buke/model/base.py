@@ -256,13 +256,16 @@ class Model:
         if self.fast is not None:
             self.fast.keep = "input" if again else {"full": "all"}.get(kind, kind)
         elif kind != "full" and not again:
-            raise Refusal(t("model.no_fewer", kind=kind, why=self._why_not_fast()), t("model.no_fewer_hint"))
+            raise Refusal(t("model.only_fast", what=f"--activations {kind}", why=self.plain), t("model.no_fewer_hint"))
         elif again:
             newer = getattr(self.base, "activation_checkpointing_enable", None)
             (newer or self.base.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def _why_not_fast(self) -> str:
-        """What our own layers do not do of this adapter, as flags; the name of the architecture where it is that."""
+    @property
+    def plain(self) -> str:
+        """Why the layers are not our own: flags that ours do not know, or the architecture; "" where they are."""
+        if self.fast is not None:
+            return ""
         adapter = self.peft.peft_config["default"]
         flags = [f"--dropout {adapter.lora_dropout}"] * bool(adapter.lora_dropout)
         flags += [f"--bias {adapter.bias}"] * (adapter.bias != "none")

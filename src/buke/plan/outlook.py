@@ -84,7 +84,7 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
             raise
         fit, tried = choose(task, searched := NO_END)
     if refuse and task.settings.lower_cache and fit.trace.learning_share == 1:
-        raise Refusal(t("plan.no_lower"), t("plan.no_lower_hint"))
+        raise _no_lower(fit.trace.plain)
     if refuse and fit.trace.file > task.host:
         sizes = {"needed": amount(fit.trace.file), "free": amount(task.host)}
         raise Refusal(t("plan.no_host", **sizes), t("plan.no_host_hint"))
@@ -94,7 +94,10 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     tokens = round(sum(task.lengths) * s.epochs)
     disk = _disk(fit, s, disk_free, lower)
     if refuse and disk["needed"] > disk_free:
-        raise Refusal(t("plan.no_disk", needed=amount(disk["needed"]), free=amount(disk_free)), t("plan.no_disk_hint"))
+        spared = disk["checkpoints"] * (s.keep - 1) // (s.keep + 1)
+        fewer = t("plan.no_disk_keep") if disk["needed"] - spared <= disk_free else ""
+        hint = t("plan.no_disk_hint", fewer=fewer)
+        raise Refusal(t("plan.no_disk", needed=amount(disk["needed"]), free=amount(disk_free)), hint)
     memory = {
         "budget": room, "source": source, "needed": fit.needed, "training": fit.training, "asking": fit.asking,
         "parts": fit.parts, "file": fit.trace.file,
@@ -115,6 +118,13 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         disk,
         [*assumed, *_assumed(task, fit)],
     )
+
+
+def _no_lower(plain: str) -> Refusal:
+    """That nothing can be kept of the layers below the adapters. plain: why the layers are not our own, if so."""
+    if plain:
+        return Refusal(t("model.only_fast", what="--lower-cache", why=plain), t("plan.no_lower_fast_hint"))
+    return Refusal(t("plan.no_lower"), t("plan.no_lower_hint"))
 
 
 def _assumed(task: Task, fit: Fit) -> Iterator[str]:

@@ -77,7 +77,12 @@ class Trace:
     parameters: int  # of the layers, without the adapter
     head: int  # parameters of the head
     learning_share: float  # of the layers, that the backward pass goes through
-    fast: bool  # whether our own layers compute it
+    plain: str = ""  # why the layers are not our own, in which more is known
+
+    @property
+    def fast(self) -> bool:
+        """Whether our own layers compute it."""
+        return not self.plain
 
 
 def trace(
@@ -212,8 +217,8 @@ def _sum_up(live: Live, model: Model, way: Way, more: int, start: int) -> Trace:
         "logits": logits,
     }
     parts["passing"] = peak - sum(parts.values())
-    share, fast = _learning_share(model, more), model.fast is not None
-    return Trace(peak, parts, weights.file, adapter, weights.parameters, model.head.numel(), share, fast)
+    share = _learning_share(model, more)
+    return Trace(peak, parts, weights.file, adapter, weights.parameters, model.head.numel(), share, model.plain)
 
 
 @dataclass

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 from itertools import zip_longest
 from typing import Any
 
 from buke.report.lengths import beyond, place
 from buke.report.sections import bars
-from buke.words import catalogue, command, language, t
+from buke.words import catalogue, command, language, quoted, t
 
 FORMATS = {"jsonl": "JSON Lines", "json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "Parquet", "xlsx": "Excel"}
 NAMED_FILES = 3  # more of them are not spelled out in a command
@@ -163,7 +160,7 @@ def next_step(check: dict[str, Any]) -> tuple[str, str]:
     """What to do next: a sentence and the command to type, which takes the same data under the same settings."""
     given, errors = check["given"], {f["kind"] for f in check["findings"] if f["severity"] == "error"}
     paths, flags = given["data"], list(given["flags"])
-    data = _quoted(paths) if 0 < len(paths) <= NAMED_FILES and "-" not in paths else "DATA"
+    data = quoted(*paths) if 0 < len(paths) <= NAMED_FILES and "-" not in paths else "DATA"
     looked = [*flags, *["--quick"] * given["quick"]]
     if not check["kept"]:
         return t("report.next_mend"), _typed("check", data, looked)
@@ -180,12 +177,7 @@ def next_step(check: dict[str, Any]) -> tuple[str, str]:
 
 def _typed(name: str, data: str, flags: list[str]) -> str:
     """A command line; data is quoted already, for it may be a word to be replaced."""
-    return " ".join([command(), name, data, *([_quoted(flags)] if flags else [])])
-
-
-def _quoted(words: list[str]) -> str:
-    """Words as a shell takes them."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return " ".join([command(), name, data, *([quoted(*flags)] if flags else [])])
 
 
 def data_view(check: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from buke.train.resuming import (
     check_same,
     chosen_ids,
     fingerprint,
+    flags_anew,
     is_same_data,
     may_go_on,
     note_changes,
@@ -69,7 +70,7 @@ def prepare(
         raise Refusal(t("train.stdin"), t("train.stdin_hint"))
     asked = fingerprint(_anchored(settings))
     if not anew and (run := unfinished(_anchored(settings), runs, say, old_records)):
-        say(t("train.going_on", run=run))
+        say(t("train.going_on", run=run, anew=flags_anew(run, settings.name)))
         said = {name for name in MAY_CHANGE if reasons.get(name, "default") != "default"}
         return resume(run, say, {name: getattr(settings, name) for name in said}, old_records=old_records)
     name = settings.name or _name(settings)
@@ -99,8 +100,9 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
             if not may_go_on(old, settings, old_records):
                 raise added(run, settings.name)
             only = chosen_ids(run)
+        earlier = earlier_of(settings, run.parent, old.get("from"))
         say(t("train.reading"))
-        found = _find(settings, reasons, run.parent, say, earlier_of(settings, run.parent), only, refuse=False)
+        found = _find(settings, reasons, run.parent, say, earlier, only, refuse=False)
         now = _manifest(found)
         check_same(run, old, now, found.lessons)
         if what := manifest.unlike(old, now):
@@ -123,12 +125,12 @@ def again(run: Path, name: str | None, runs: Path, say: Say, *, anew: bool = Fal
 
     Raises Refusal where that one has no adapter yet, and where what it was computed on is not here.
     """
-    notes = manifest.manifest_of(run)
-    if "result" not in notes:
-        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    notes = manifest.of_trained(run)
     begun = None if anew else _begun(run, name, runs)
     given = notes.get("settings") or read_toml(run / runfolder.RUN_TOML)
     given = given | dict.fromkeys(("stop_at", "max_hours"))  # it is to come to its end
+    if was := earlier_of(make(given)[0], runs, notes.get("from")):
+        given["from_run"] = str(was.run)
     given |= {"name": name or stamped(f"{run.name[:60]}-again")}
     settings, reasons = make(given, dict.fromkeys(given, f"--again {run}"))
     try:
@@ -139,7 +141,7 @@ def again(run: Path, name: str | None, runs: Path, say: Say, *, anew: bool = Fal
         if part.state != manifest.SAME:
             say(t("train.again_part", part=part.name, state=t(f"train.state_{part.state}"), what=part.what))
     if begun:
-        say(t("train.going_on", run=begun))
+        say(t("train.going_on", run=begun, anew=flags_anew(begun, name)))
         return resume(begun, say)
     return prepare(settings, reasons, runs, say, anew=True, more={"again": str(run.resolve())})
 
@@ -216,7 +218,7 @@ def _model(folder: Path, settings: Settings, earlier: Earlier | None, say: Say) 
     if earlier:
         model.load_adapter(earlier.adapter)
     if model.fast is None:
-        say(t("train.plain_road", name=type(model.base).__name__))
+        say(t("train.plain_road", why=model.plain))
     return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from buke import hub, intake, prompt
+from buke import hub, intake, prompt, runfolder
 from buke.config import Settings
 from buke.plan import Plan
 from buke.plan.known import CONFIGS
@@ -26,6 +26,8 @@ def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: Say) -
     if earlier := earlier_of(settings, runs):
         settings, reasons = taken_over(settings, reasons, earlier)
     needs(settings)
+    if settings.name:
+        runfolder.check_name(settings.name)
     say(t("train.reading"))
     folder = hub.ready(settings.model)
     if folder is None and settings.model == hub.EMBEDDED:

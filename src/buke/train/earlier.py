@@ -11,8 +11,8 @@ from buke.config import Settings, make, read_toml
 from buke.encoded import Lessons
 from buke.records import Finding, Record
 from buke.runfolder import sha256_of
-from buke.train.manifest import WEIGHTS, manifest_of
-from buke.words import Refusal, t
+from buke.train.manifest import WEIGHTS, of_trained
+from buke.words import Refusal, of_system, t
 
 KEPT = ("rank", "alpha", "rslora", "bias", "targets", "layers")  # what an adapter cannot change once it is made
 TAKEN = ("model", "system", "chat_template", *KEPT)  # what is the earlier run's where the user says nothing
@@ -40,20 +40,40 @@ class Earlier:
         }
 
 
-def earlier_of(settings: Settings, runs: Path) -> Earlier | None:
-    """The run to go on from, where the settings name one. Raises Refusal where it has no adapter yet."""
+def earlier_of(settings: Settings, runs: Path, noted: dict[str, Any] | None = None) -> Earlier | None:
+    """The run to go on from, where the settings name one. Raises Refusal where it has no adapter yet.
+
+    noted: what a manifest says of it. Where it is no longer at its place, the run with its adapter is it.
+    """
     if settings.from_run is None:
         return None
-    run = runfolder.find(runs, settings.from_run).resolve()
-    manifest_of(run)
-    if not (run / runfolder.ADAPTER / WEIGHTS).is_file():
-        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+    run = _noted(runs, noted) if noted else runfolder.find(runs, settings.from_run).resolve()
+    of_trained(run)
     lines = runfolder.read_lines(run / runfolder.HELD_OUT)
+    try:
+        (file := run / runfolder.HELD_OUT).stat()
+    except OSError as error:
+        why = of_system(error)
+        raise Refusal(t("runfolder.damaged", place=file, why=why), t("runfolder.damaged_hint")) from None
     try:
         return Earlier(run, [Record.read(line) for line in lines])
     except TypeError as error:  # a line that is no record
         place = run / runfolder.HELD_OUT
         raise Refusal(t("runfolder.damaged", place=place, why=error), t("runfolder.damaged_hint")) from None
+
+
+def _noted(runs: Path, noted: dict[str, Any]) -> Path:
+    """The run that a manifest speaks of, by its place or else by its adapter and its held-out part."""
+    run = Path(noted["run"])
+    for place in (run, *runfolder.runs_in(runs)):
+        adapter, held_out = place / runfolder.ADAPTER / WEIGHTS, place / runfolder.HELD_OUT
+        if place == run and adapter.is_file():  # whether it is still the same is asked later
+            return run
+        if adapter.is_file() and held_out.is_file():
+            hashes = {"adapter_sha256": sha256_of(adapter), "held_out_sha256": sha256_of(held_out)}
+            if hashes.items() <= noted.items():
+                return place.resolve()
+    raise Refusal(t("train.from_gone", run=run), t("train.from_gone_hint", runs=runs))
 
 
 def taken_over(settings: Settings, reasons: dict[str, str], earlier: Earlier) -> tuple[Settings, dict[str, str]]:

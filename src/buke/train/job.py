@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from buke.prompt import Prompt
 from buke.records import HeldOut, Record, Step
 from buke.train import manifest
 from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Resumed, Saved, Tightened
-from buke.words import t
+from buke.words import Refusal, t
 
 FIGURES = {runfolder.STEPS: ("step", "tokens", "all_tokens", "seconds"), runfolder.EVAL: ("step", "tokens")}
 """Numbers that a line of these files has to have."""
@@ -187,6 +187,8 @@ class Job:
         if self.loop.ranks.index:
             return
         self.model.lower = None  # its room on the disk is free again
+        if not (self.run / runfolder.RUN_TOML).is_file():
+            self._rescue()
         self._flush()
         self._write_adapter(self.loop.best)
         self.model.load_adapter(self.run / runfolder.ADAPTER)
@@ -195,6 +197,14 @@ class Job:
             "steps": p.step, "of": self.loop.steps, "best_step": p.best_step, "seconds": p.seconds,
         }  # fmt: skip
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
+
+    def _rescue(self) -> NoReturn:
+        """Write the adapter of a run whose folder is gone beside it, and say so."""
+        folder = self.run.with_name(runfolder.free_name(self.run.parent, self.run.name))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with runfolder.new_folder(folder) as part:
+            self.model.save_adapter(part / runfolder.ADAPTER, self.adapter_notes(), self.loop.best)
+        raise Refusal(t("train.run_gone", run=self.run), t("train.run_gone_hint", adapter=folder / runfolder.ADAPTER))
 
     def finish(self) -> None:
         """Write the manifest for the last time: trained, and asked where it was to be asked."""

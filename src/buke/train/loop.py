@@ -42,11 +42,12 @@ class Saved:
 
 @dataclass(frozen=True)
 class NotSaved:
-    """A checkpoint could not be written; the one before is as it was, and the next is tried all the same."""
+    """A checkpoint could not be written; the next is tried all the same."""
 
     step: int
     reason: str
     again: bool = False  # whether the one before failed too
+    last: int = 0  # steps taken before the newest whole one; 0 where there is none
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class Loop:
         except OSError as error:
             self.unsaved = True
             needed = checkpoint.size(parameters, self.optimizer, self.best)
-            return NotSaved(p.step, reason(error, self.run, needed), again)
+            return NotSaved(p.step, reason(error, self.run, needed), again, checkpoint.newest(self.run))
         self.unsaved = False
         return Saved(p.step, folder, again)
 

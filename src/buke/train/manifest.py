@@ -104,6 +104,16 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return found
 
 
+def of_trained(run: Path) -> dict[str, Any]:
+    """The manifest of a run whose adapter is there and trained to its end. Raises Refusal for any other."""
+    notes = manifest_of(run)
+    if "result" in notes and (run / runfolder.ADAPTER / WEIGHTS).is_file():
+        return notes
+    if pid := runfolder.busy(run):
+        raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_yet_hint", pid=pid))
+    raise Refusal(t("compare.no_adapter", run=run), t("compare.no_adapter_hint", run=run))
+
+
 # held against what is there now
 
 
@@ -234,7 +244,8 @@ def _files(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     """The run's own files."""
     files = notes.get("files") or {}
     if not files:
-        yield Part(t("train.part_file"), MISSING, t("train.not_finished"))
+        ended = bool(notes.get("finished"))
+        yield Part(t("train.part_file"), MISSING if ended else SAME, t(f"train.not_{'noted' if ended else 'finished'}"))
     for name, digest in files.items():
         yield _file(t("train.part_file"), run / name, digest)
     yield from (_lines(run / name) for name in GROWING if name not in files and (run / name).is_file())

@@ -13,7 +13,7 @@ from buke.config import MAY_CHANGE, Settings, changed_toml, make, read_toml
 from buke.encoded import Lessons
 from buke.train.lessons import hashes_of
 from buke.train.manifest import adapter_whole, manifest_of
-from buke.words import Refusal, t
+from buke.words import Refusal, quoted, t
 
 Say = Callable[[str], None]
 
@@ -79,8 +79,13 @@ def _begins_with(path: Path, count: int, digest: str) -> bool:
 
 def added(run: Path, name: str | None) -> Refusal:
     """What is said where a run's files are no longer those it was started with: its choices. name: as it was asked."""
-    anew = f"--anew --name {runfolder.free_name(run.parent, name)}" if name else "--anew"
-    return Refusal(t("train.changed", run=run, what=t("train.part_data")), t("train.data_choices", run=run, anew=anew))
+    what, anew = t("train.part_data"), flags_anew(run, name)
+    return Refusal(t("train.changed", run=run, what=what), t("train.data_choices", run=run, anew=anew))
+
+
+def flags_anew(run: Path, name: str | None) -> str:
+    """The flags that begin another run in place of going on with this one. name: as it was asked."""
+    return "--anew" + (f" --name {quoted(runfolder.free_name(run.parent, name))}" if name else "")
 
 
 def taken_up(run: Path, changes: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
@@ -149,10 +154,12 @@ def chosen_ids(run: Path) -> tuple[list[str], list[str]]:
 
 def check_same(run: Path, old: dict[str, Any], notes: dict[str, Any], lessons: Lessons) -> None:
     """Raise Refusal where prompt or base are not those a run was started with, or its records are not all there."""
+    was, now = (each.get("from") or {} for each in (old, notes))
     pairs = {
         "prompt": (old["prompt"]["fingerprint"], notes["prompt"]["fingerprint"]),
         "model": (old["model"]["sha256"], notes["model"]["sha256"]),
-        "from": (old.get("from"), notes.get("from")),
+        "from": (was.get("adapter_sha256"), now.get("adapter_sha256")),
+        "from_held_out": (was.get("held_out_sha256"), now.get("held_out_sha256")),
     }
     if changed := [t(f"train.part_{part}") for part, (was, now) in pairs.items() if was != now]:
         raise Refusal(t("train.changed", run=run, what=", ".join(changed)), t("train.changed_hint"))

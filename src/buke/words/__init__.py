@@ -10,6 +10,10 @@ import errno
 import importlib
 import locale
 import os
+import re
+import shlex
+import string
+import subprocess
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -75,10 +79,27 @@ def command() -> str:
     return os.environ.get("BUKE_COMMAND") or "buke"
 
 
+def quoted(*words: Any) -> str:
+    """Words as a shell of this system takes them. Letters of any script need no quotes."""
+    texts = list(map(str, words))
+    if os.name == "nt":
+        return subprocess.list2cmdline(texts)
+    return " ".join(text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text) for text in texts)
+
+
+class _Texts(string.Formatter):
+    """Fills texts in; ``{name!q}`` is a word of a command line."""
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        return quoted(value) if conversion == "q" else super().convert_field(value, conversion)
+
+
 def t(key: str, /, **values: Any) -> str:
     """The text ``room.key`` in the language in force, with ``{names}`` filled in. An unknown key is a KeyError.
 
     ``{buke}`` is the command itself and need not be given.
     """
     room, _, name = key.partition(".")
-    return catalogue(room)[name][LANGUAGES.index(_language)].format(**{"buke": command(), **values})
+    text = catalogue(room)[name][LANGUAGES.index(_language)]
+    filled = {"buke": command(), **values}
+    return _Texts().vformat(text, (), filled) if "!q}" in text else text.format(**filled)

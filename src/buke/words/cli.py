@@ -146,8 +146,8 @@ TEXTS = {
         "--again 沿用该运行的数据与设置；此外只接受 --name 和 --anew",
     ),
     "resume_alone_hint": (
-        "{buke} train {flag} {run}, or start a new run",
-        "{buke} train {flag} {run}，或另开一次运行",
+        "{buke} train {flag} {run!q}, or start a new run",
+        "{buke} train {flag} {run!q}，或另开一次运行",
     ),
     "needs_map": (
         "--map question=NAME thought=NAME answer=NAME",
@@ -161,6 +161,12 @@ TEXTS = {
         "输出编码 {encoding} 不含中文，因此改用英文；可以试试 PYTHONIOENCODING=utf-8",
     ),
     "interrupted": ("Interrupted.", "已中断。"),
+    "file": ("{file}: {why}", "{file}：{why}"),
+    "output": ("something could not be read or written: {why}", "读写失败：{why}"),
+    "file_hint": (
+        "see whether the file is there, may be read and written, and has room on its disk; then give the command again",
+        "请查看文件是否存在、能否读写、磁盘是否有空间，然后重新执行命令",
+    ),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
     "fault_hint": (
         "this is our mistake; run it again with BUKE_DEBUG=1 and send us what it prints",
@@ -201,25 +207,26 @@ TEXTS = {
     "curve_train": ("training", "训练"),
     "curve_held_out": ("held-out", "留出"),
     "saved": (
-        "Stopped after step {step}; nothing is lost. Go on with: {buke} train --resume {run}",
-        "已在第 {step} 步后停下，没有丢失。继续：{buke} train --resume {run}",
+        "Stopped after step {step}; nothing is lost. Go on with: {buke} train --resume {run!q}",
+        "已在第 {step} 步后停下，没有丢失。继续：{buke} train --resume {run!q}",
     ),
     "time_is_up": (
-        "The time is up: stopped after step {step} of {of}; nothing is lost. Go on with: {buke} train --resume {run}",
-        "时间到：已在第 {step}/{of} 步后停下，没有丢失。继续：{buke} train --resume {run}",
+        "The time is up: stopped after step {step} of {of}; nothing is lost. Go on with: {buke} train --resume {run!q}",
+        "时间到：已在第 {step}/{of} 步后停下，没有丢失。继续：{buke} train --resume {run!q}",
     ),
     "left_unsaved": (
         "Stopped after step {step}, but its checkpoint could not be written: {why}. The steps after {last} will be done "
-        "again. Go on with: {buke} train --resume {run}",
-        "已在第 {step} 步后停下，但检查点写入失败：{why}。第 {last} 步之后的部分将重做。继续：{buke} train --resume {run}",
+        "again. Go on with: {buke} train --resume {run!q}",
+        "已在第 {step} 步后停下，但检查点写入失败：{why}。第 {last} 步之后的部分将重做。继续：{buke} train --resume {run!q}",
     ),
-    "go_on": ("Go on with: {buke} train --resume {run}", "继续：{buke} train --resume {run}"),
+    "go_on": ("Go on with: {buke} train --resume {run!q}", "继续：{buke} train --resume {run!q}"),
     "ending": ("Asked to end; stopping after this step.", "收到结束信号，这一步之后停下。"),
     "not_saved": (
-        "step {step}: the checkpoint could not be written: {why}; the one before is whole, training goes on, and the next "
-        "will be tried",
-        "第 {step} 步：检查点写入失败：{why}；上一个完好，训练继续，到下一个检查点再试",
+        "step {step}: the checkpoint could not be written: {why}; {before}. Training goes on, and the next will be tried",
+        "第 {step} 步：检查点写入失败：{why}；{before}。训练继续，到下一个检查点再试",
     ),
+    "saved_before": ("the one of step {last} is whole", "第 {last} 步的检查点完好"),
+    "none_before": ("no whole one is there", "没有完好的检查点"),
     "saved_again": ("step {step}: checkpoints are written again", "第 {step} 步：检查点恢复正常写入"),
     "not_logged": (
         "step {step}: {file} could not be added to: {why}; its lines wait, and training goes on",

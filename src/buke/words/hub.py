@@ -58,16 +58,16 @@ TEXTS = {
         "{name}：本机没有它，从 {endpoint} 下载又失败了：{why}。",
     ),
     "unreachable_models_hint": (
-        "Try again (what has arrived is kept), set HF_ENDPOINT to a mirror you can reach, or try `{buke} get {name} "
-        "--from {other}`. By hand: download the files listed above on any machine, put them into one folder and give "
+        "Try again (what has arrived is kept), set HF_ENDPOINT to a mirror you can reach, or try `{buke} get {name!q} "
+        "--from {other!q}`. By hand: download the files listed above on any machine, put them into one folder and give "
         "that folder in place of the name.",
-        "请重试（已下载的部分会保留），或把 HF_ENDPOINT 设为可访问的镜像，或改用 `{buke} get {name} --from {other}`。"
+        "请重试（已下载的部分会保留），或把 HF_ENDPOINT 设为可访问的镜像，或改用 `{buke} get {name!q} --from {other!q}`。"
         "也可以在任何一台机器上手动下载上面列出的文件，放进同一个文件夹，然后用该文件夹代替模型名。",
     ),
     "unreachable_datasets_hint": (
-        "Try again (what has arrived is kept), set HF_ENDPOINT to a mirror you can reach, or try `{buke} get {name} "
-        "--from {other}`. By hand: download the file listed above on any machine and put it into {folder}.",
-        "请重试（已下载的部分会保留），或把 HF_ENDPOINT 设为可访问的镜像，或改用 `{buke} get {name} --from {other}`。"
+        "Try again (what has arrived is kept), set HF_ENDPOINT to a mirror you can reach, or try `{buke} get {name!q} "
+        "--from {other!q}`. By hand: download the file listed above on any machine and put it into {folder}.",
+        "请重试（已下载的部分会保留），或把 HF_ENDPOINT 设为可访问的镜像，或改用 `{buke} get {name!q} --from {other!q}`。"
         "也可以在任何一台机器上手动下载上面列出的文件，放到 {folder}。",
     ),
     "by_hand_unknown": (

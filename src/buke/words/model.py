@@ -1,9 +1,9 @@
 """What the room `model` says."""
 
 TEXTS = {
-    "no_fewer": (
-        "--activations {kind} is done by our fast layers alone, and {why} goes without them",
-        "--activations {kind} 只有快速层支持，而 {why} 用不了快速层",
+    "only_fast": (
+        "{what} is done by our fast layers alone, and {why} goes without them",
+        "{what} 只有快速层支持，而 {why} 用不了快速层",
     ),
     "no_fewer_hint": (
         "leave one of the two out; --recompute saves memory with both",

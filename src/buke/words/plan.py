@@ -13,7 +13,7 @@ TEXTS = {
         "{name}: the model is not here, and its shape is not known",
         "{name}：模型不在本机，也不知道它的形状",
     ),
-    "no_config_hint": ("fetch it first: {buke} get {name}", "请先下载：{buke} get {name}"),
+    "no_config_hint": ("fetch it first: {buke} get {name!q}", "请先下载：{buke} get {name!q}"),
     "no_room": (
         "as asked, the run needs {needed} of memory at least, and {budget} may be used",
         "照此设置，运行至少需要 {needed} 内存，可用的只有 {budget}",
@@ -24,18 +24,20 @@ TEXTS = {
     ),
     "needs_more": ("--memory {needed} would do, on a machine that has it", "在内存足够的机器上 --memory {needed} 即可"),
     "no_lower": (
-        "--lower-cache: no layer lies below the first adapter, or this is not the fast road",
-        "--lower-cache：第一个适配器之下没有层，或不是快速路径",
+        "--lower-cache: no layer lies below the first adapter",
+        "--lower-cache：第一个适配器之下没有层",
     ),
+    "no_lower_fast_hint": ("leave one of the two out", "请去掉其中之一"),
     "no_lower_hint": ("leave it out, or use --layers upper", "请去掉它，或使用 --layers upper"),
     "no_disk": (
         "the run needs {needed} of disk, and {free} are free",
         "运行需要 {needed} 磁盘空间，只剩 {free}",
     ),
     "no_disk_hint": (
-        "make room, keep fewer checkpoints with --keep 1, or use another folder with --runs DIR",
-        "请腾出空间，或用 --keep 1 少留检查点，或用 --runs 换个文件夹",
+        "make room{fewer}, or use another folder with --runs DIR",
+        "请腾出空间{fewer}，或用 --runs 换个文件夹",
     ),
+    "no_disk_keep": (", keep fewer checkpoints with --keep 1", "，或用 --keep 1 少留检查点"),
     "why_card_bf16": ("a card is fastest in it", "显卡用它最快"),
     "why_no_bf16": ("this device has no bfloat16", "该设备没有 bfloat16"),
     "why_tiles": ("this processor has matrix units for it", "处理器有它的矩阵单元"),

@@ -5,15 +5,20 @@ TEXTS = {
     "bad_name_hint": ("use letters, digits, '-', '_' and '.'", "请用文字、数字、-、_ 和 ."),
     "exists": ("{run}: a run of this name exists already", "{run}：已有同名的运行"),
     "exists_hint": (
-        "take another name: --name {free}",
-        "请另取名字：--name {free}",
+        "take another name: --name {free!q}",
+        "请另取名字：--name {free!q}",
     ),
     "unfinished_hint": (
-        "go on with it: {buke} train --resume {run}; or take another name: --name {free}",
-        "继续它：{buke} train --resume {run}；或另取名字：--name {free}",
+        "go on with it: {buke} train --resume {run!q}; or take another name: --name {free!q}",
+        "继续它：{buke} train --resume {run!q}；或另取名字：--name {free!q}",
     ),
     "unwritable": ("{run}: the run folder cannot be made: {why}", "{run}：无法创建运行文件夹：{why}"),
     "unwritable_hint": ("choose a folder you may write to with --runs", "请用 --runs 指定可写的文件夹"),
+    "takes_nothing": ("{run}: nothing can be written into this run: {why}", "{run}：这个运行无法写入：{why}"),
+    "takes_nothing_hint": (
+        "mend that, or copy the folder to where you may write: the copy can be gone on with just as well",
+        "请先解决；或把文件夹复制到可写的地方，用副本同样可以继续",
+    ),
     "not_written": ("{run}: could not be written: {why}", "{run}：写入失败：{why}"),
     "full": ("{why}; {free} are free", "{why}；剩余空间 {free}"),
     "missing": (
@@ -22,8 +27,8 @@ TEXTS = {
     ),
     "held": ("{run}: process {pid} is working on this run", "{run}：进程 {pid} 正在使用这个运行"),
     "held_here_hint": (
-        "wait until it has ended, or start another run with --anew",
-        "请等它结束，或用 --anew 另开一次运行",
+        "wait until it has ended, or start another run: --anew --name {free!q} with the command that began it",
+        "请等它结束，或另开一次运行：在当初的命令后加 --anew --name {free!q}",
     ),
     "held_elsewhere": (
         "{run}: process {pid} on {host} is working on this run",
@@ -31,6 +36,8 @@ TEXTS = {
     ),
     "held_hint": ("if it no longer runs there, delete {lock}", "如果它已不在运行，请删除 {lock}"),
     "none": ("{run}: there is no such run", "{run}：没有这个运行"),
+    "unreadable": ("{place}: {why}", "{place}：{why}"),
+    "unreadable_hint": ("see that the file may be read", "请确认文件可读"),
     "damaged": ("{place}: the file is damaged: {why}", "{place}：文件已损坏：{why}"),
     "damaged_hint": (
         "put a copy of this file back, or start a new run under another --name",

@@ -64,8 +64,8 @@ TEXTS = {
         "{run}：磁盘无法再保存下面各层的输出（{why}）；此后每轮都会重新计算",
     ),
     "plain_road": (
-        "{name} takes the plain road: our fast layers do not know this architecture, dropout or trained biases",
-        "{name} 走普通路径：我们的快速层不支持这种架构、dropout 或可训练的偏置",
+        "Computed by the layers of transformers, which take longer: our fast ones do not know {why}",
+        "由 transformers 的层计算，较慢：我们的快速层不支持 {why}",
     ),
     "no_manifest": ("{run}: the run has no manifest.json to go on from", "{run}：没有 manifest.json，无法继续"),
     "finished": ("{run}: this run is finished", "{run}：这次运行已经完成"),
@@ -78,31 +78,32 @@ TEXTS = {
         "{run}：这次运行已经完成，但适配器已损坏或缺失，也没有完整的检查点可用来重新生成",
     ),
     "adapter_gone_hint": (
-        "train it once more with the same settings: {buke} train --again {run}",
-        "用同样的设置再训练一次：{buke} train --again {run}",
+        "train it once more with the same settings: {buke} train --again {run!q}",
+        "用同样的设置再训练一次：{buke} train --again {run!q}",
     ),
     "unlike": (
         "Not as when the run began, so its bytes may come out otherwise: {what}",
         "与运行开始时不同，结果的字节可能因此不同：{what}",
     ),
-    "finished_hint": ("see it with: {buke} report {run}", "查看：{buke} report {run}"),
+    "finished_hint": ("see it with: {buke} report {run!q}", "查看：{buke} report {run!q}"),
     "changed": (
         "{run}: changed since the run was started: {what}",
         "{run}：运行开始之后有变动：{what}",
     ),
     "going_on": (
-        "{run}: this run with the same settings and data is not complete; going on with it (--anew starts another)",
-        "{run}：已有设置与数据相同、尚不完整的运行，继续它（--anew 可另开一次）",
+        "{run}: this run with the same settings and data is not complete; going on with it ({anew} starts another)",
+        "{run}：已有设置与数据相同、尚不完整的运行，继续它（{anew} 可另开一次）",
     ),
     "other_data": (
         "{run}: this run with the same settings is not finished, but its data has changed since; starting a new one",
         "{run}：有设置相同的未完成运行，但数据已变动；另开一次运行",
     ),
     "data_choices": (
-        "go on with the records it began with: {buke} train --resume {run} --old-records; or start a new run: {anew}; or "
-        "finish it so and then teach its adapter the new records: --from {run}",
-        "只用开始时的记录继续：{buke} train --resume {run} --old-records；或另开一次运行：{anew}；"
-        "或先这样完成它，再用 --from {run} 让它的适配器学习新记录",
+        "go on with the records it began with: {buke} train --resume {run!q} --old-records; or start a new run: {anew} with the "
+        "command that began it; or "
+        "finish it so and then teach its adapter the new records: --from {run!q}",
+        "只用开始时的记录继续：{buke} train --resume {run!q} --old-records；或在当初的命令后加 {anew} 另开一次；"
+        "或先这样完成它，再用 --from {run!q} 让它的适配器学习新记录",
     ),
     "gone": (
         "{count} records that the run began with are no longer in the data",
@@ -122,9 +123,17 @@ TEXTS = {
         "--batch × --accumulation 必须仍为 {was}，不能是 {now}",
     ),
     "why_again": ("{flag}, when the run was taken up", "{flag}，续跑时更改"),
+    "run_gone": (
+        "{run}: the run folder was deleted or moved while it trained",
+        "{run}：训练期间运行文件夹被删除或移走",
+    ),
+    "run_gone_hint": (
+        "the adapter is trained, and lies in {adapter}; a folder that was moved can be gone on with from its last checkpoint",
+        "适配器已训练完，保存在 {adapter}；被移走的文件夹可从其最后一个检查点继续",
+    ),
     "mend_hint": (
-        "mend that, then go on where it stopped: {buke} train --resume {run}",
-        "解决之后从中断处继续：{buke} train --resume {run}",
+        "mend that, then go on where it stopped: {buke} train --resume {run!q}",
+        "解决之后从中断处继续：{buke} train --resume {run!q}",
     ),
     "changed_hint": ("put it back as it was, or start a new run", "请恢复原样，或另开一次运行"),
     "part_data": ("the data", "数据"),
@@ -159,8 +168,8 @@ TEXTS = {
     "cut_line": ("line {line} is cut off", "第 {line} 行不完整"),
     "again_device_hint": (
         "a run is repeated on what it was computed on; to train with its settings on what is here: "
-        "{buke} train --config {run}/run.toml --name NEW --anew",
-        "重做须在当时的设备上；若要用它的设置在现有设备上训练：{buke} train --config {run}/run.toml --name 新名字 --anew",
+        "{buke} train --config {run!q}/run.toml --name NEW --anew",
+        "重做须在当时的设备上；若要用它的设置在现有设备上训练：{buke} train --config {run!q}/run.toml --name 新名字 --anew",
     ),
     "again_part": ("Not as it was then: {part}: {state}: {what}", "与当时不同：{part}：{state}：{what}"),
     "parting_gone": ("at the beginning: {run} has no adapter any more", "一开始：{run} 的适配器已不存在"),
@@ -180,6 +189,11 @@ TEXTS = {
     "from_differs": (
         "{place}: {name} is {was} there and {now} here",
         "{place}：{name} 在那次运行中是 {was}，这里是 {now}",
+    ),
+    "from_gone": ("{run}: the run that this one goes on from is no longer there", "{run}：作为起点的运行已不在原处"),
+    "from_gone_hint": (
+        "put it back, or into {runs} under any name: it is known by its adapter",
+        "请放回原处，或放进 {runs}，名字不限：靠适配器认出它",
     ),
     "from_other": (
         "{run}: its adapter cannot be gone on with under other settings",
