@@ -45,6 +45,10 @@ SETTINGS: list[dict[str, Any]] = [
     {"tokens": 1024, "precision": "bf16", "recompute": True},
     {"tokens": 512, "precision": "bf16", "weights": "nf4"},
     {"tokens": 1024, "precision": "bf16", "weights": "streamed"},
+    {"tokens": 512, "precision": "bf16", "dropout": 0.05},
+    {"tokens": 1024, "precision": "bf16", "dropout": 0.05, "recompute": True},
+    {"tokens": 512, "precision": "bf16", "bias": "lora_only"},
+    {"tokens": 512, "bias": "lora_only"},
 ]
 
 
