@@ -329,7 +329,7 @@ def _exchange(part: Path, target: Path) -> None:
     """Let a finished folder take the place of ``target``."""
     aside = target.with_name(target.name + ASIDE)
     if target.exists():
-        disk.remove(aside)
+        remove_whole(aside)
         disk.rename(target, aside)
         try:
             disk.rename(part, target)

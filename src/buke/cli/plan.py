@@ -34,10 +34,12 @@ def show_plan(settings: Settings, reasons: dict[str, str], runs: Path, as_json: 
 
 def line(plan: Plan) -> str:
     """The plan in one line."""
-    memory, ways = plan.memory, "".join(f" {' '.join(typed(name, plan.chosen[name]))}" for name in plan.why)
+    memory = plan.memory
+    ways = " ".join(" ".join(typed(name, plan.chosen[name])) for name in plan.why)
     return t(
         "plan.line", needed=amount(memory["needed"]), budget=amount(memory["budget"]),
-        training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]), ways=ways and f";{ways}",
+        training=_about(plan.time["training_seconds"]), disk=amount(plan.disk["needed"]),
+        ways=t("plan.ways", ways=ways) if ways else "",
     )  # fmt: skip
 
 

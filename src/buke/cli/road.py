@@ -134,9 +134,9 @@ def train(
 
 def train_again(runs: Path, name: str, new: str | None, as_json: bool, *, anew: bool = False) -> int:
     """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
-    view = view_for()
-    job = jobs.again(runfolder.find(runs, name), new, runs, view.say, anew=anew)
-    return _to_the_end(job, view, runs, as_json)
+    view, run = view_for(), runfolder.find(runs, name)
+    with Leaving(view, taken_up(run, {})[0]).heard():
+        return _to_the_end(jobs.again(run, new, runs, view.say, anew=anew), view, runs, as_json)
 
 
 def _to_the_end(job: Job, view: View, runs: Path, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,14 @@ def earlier_of(settings: Settings, runs: Path, noted: dict[str, Any] | None = No
         return None
     run = _noted(runs, noted) if noted else runfolder.find(runs, settings.from_run).resolve()
     of_trained(run)
-    lines = runfolder.read_lines(run / runfolder.HELD_OUT)
+    held_out = run / runfolder.HELD_OUT
+    if not held_out.is_file():
+        why = of_system(FileNotFoundError(errno.ENOENT, ""))
+        raise Refusal(t("runfolder.damaged", place=held_out, why=why), t("runfolder.damaged_hint"))
     try:
-        (file := run / runfolder.HELD_OUT).stat()
-    except OSError as error:
-        why = of_system(error)
-        raise Refusal(t("runfolder.damaged", place=file, why=why), t("runfolder.damaged_hint")) from None
-    try:
-        return Earlier(run, [Record.read(line) for line in lines])
+        return Earlier(run, [Record.read(line) for line in runfolder.read_lines(held_out)])
     except TypeError as error:  # a line that is no record
-        place = run / runfolder.HELD_OUT
-        raise Refusal(t("runfolder.damaged", place=place, why=error), t("runfolder.damaged_hint")) from None
+        raise Refusal(t("runfolder.damaged", place=held_out, why=error), t("runfolder.damaged_hint")) from None
 
 
 def _noted(runs: Path, noted: dict[str, Any]) -> Path:

@@ -105,6 +105,7 @@ TEXTS = {
         "Plan: {needed} of {budget} memory, {training} of training, {disk} of disk{ways}",
         "计划：内存 {needed}/{budget}，训练 {training}，磁盘 {disk}{ways}",
     ),
+    "ways": ("; {ways}", "；{ways}"),
     "unknown": ("an unknown time", "时间未知"),
     "about": ("about {time}", "约 {time}"),
     "at_most": ("at most {time}", "最多 {time}"),
