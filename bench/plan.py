@@ -49,6 +49,10 @@ SETTINGS: list[dict[str, Any]] = [
     {"tokens": 1024, "precision": "bf16", "dropout": 0.05, "recompute": True},
     {"tokens": 512, "precision": "bf16", "bias": "lora_only"},
     {"tokens": 512, "bias": "lora_only"},
+    {"tokens": 1024, "precision": "bf16", "lengths": 14},
+    {"tokens": 1024, "precision": "bf16", "lengths": 14, "recompute": True},
+    {"tokens": 1024, "precision": "bf16", "lengths": 14, "weights": "nf4"},
+    {"tokens": 1024, "lengths": 14},
 ]
 
 
@@ -60,13 +64,14 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     from buke.records import Example, Row
     from buke.train.ahead import stepper
 
-    tokens = given.pop("tokens")
+    tokens, count = given.pop("tokens"), given.pop("lengths", 1)
+    lengths = [tokens * (number + 1) // count for number in range(count)]
     common = {"model": str(folder), "device": "cpu", "precision": "fp32", "questions": 0, "activations": "full"}
     settings, _ = make(common | given)
     settings = settings.model_copy(update={"weights": given.get("weights", "resident")})
     again = bool(settings.recompute)
     config = json.loads((folder / "config.json").read_text())
-    task = Task(config, settings, frozenset(), [tokens], [], 16, "cpu", settings.precision, own_bytes(), stepper)
+    task = Task(config, settings, frozenset(), lengths, [], 16, "cpu", settings.precision, own_bytes(), stepper)
     way = Way(tokens, settings.precision, settings.activations, again, settings.weights, file=kept_in(folder))
     fit = measure(task, way, tokens)
     watch = Watch("cpu")
@@ -79,7 +84,7 @@ def one(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     best = None
     for _ in range(2):
         rows = []
-        for length in (16, tokens):
+        for length in (16, *lengths):
             ids = tuple(rng.randrange(100, len(model.head)) for _ in range(length))
             rows.append(Row((Example("", "", ids, (True,) * length, (0, 0, 0, length)),)))
         step(model, rows)

@@ -132,7 +132,7 @@ def test_every_problem_is_told_in_one_go_with_its_place() -> None:
         "top_p: 2 is not valid: it has to be at most 1",
         "data: 'x' is not valid: it has to be a list",
         "system: 5 is not valid: it has to be text",
-        "layers: 'top' is not valid: it has to match",
+        "layers: 'top' is not valid: write all, upper, or a range such as 12-27",
     ):
         assert line in text
 

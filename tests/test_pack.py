@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buke.pack import order, rows, step_count, steps
+from buke.pack import longest_row, order, rows, step_count, steps
 from buke.records import Example, Row
 
 
@@ -83,6 +83,19 @@ def test_ranks_share_a_step_among_them(count: int, batch: int, ranks: int) -> No
         assert Counter(name for share in shares for name in share) == Counter(step)
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert {len(part) for part in parts} == {len(whole)}
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(1, 6), st.integers(1, 100))
+def test_the_longest_row_begins_with_the_longest_and_takes_what_still_fits(
+    lengths: list[int], batch: int, row_tokens: int
+) -> None:
+    examples = [example(number, length) for number, length in enumerate(lengths)]
+    longest = longest_row(examples, batch, row_tokens)
+    assert max(lengths) <= len(longest) <= max(row_tokens, max(lengths))
+    assert len(longest.examples) <= batch
+    left = [each for each in examples if each not in longest.examples]
+    full = len(longest.examples) == batch
+    assert full or all(len(longest) + len(each) > row_tokens for each in left)
 
 
 @given(st.lists(st.integers(1, 30), max_size=30), sizes, st.integers(1, 40))

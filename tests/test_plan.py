@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +20,9 @@ import torch
 from buke import cli, plan, runfolder, words
 from buke.config import bytes_of, make, read_toml
 from buke.model import load
-from buke.plan import Task, Way, choose, live, look_ahead, ran_out, trace
+from buke.model.before import PROGRAMS
+from buke.plan import Task, Way, choose, live, look_ahead, measure, ran_out, trace
+from buke.plan.choose import PROGRAM, SHAPES
 from buke.plan.known import CONFIGS
 from buke.plan.live import Live, cuda_size, following
 from buke.plan.trace import TooMuch
@@ -610,6 +614,39 @@ def test_a_model_that_is_not_here_is_planned_from_its_shape_for_a_card_that_is_n
     code, _, err = planned(capsys, *given, "--memory", "600MB")
     assert code == 2
     assert "hint:" in err
+
+
+def test_a_folder_with_a_config_alone_is_planned_and_a_damaged_one_named(
+    base: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder := tmp_path / "shape").mkdir()
+    shutil.copy(base / "config.json", folder)
+    code, out, err = planned(capsys, "plan", str(data), "--model", str(folder), "--device", "cpu")
+    assert (code, "estimated from characters" in out) == (0, True), err
+    shutil.copytree(base, hurt := tmp_path / "hurt")
+    weights = hurt / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    for command in (["plan"], ["train", "--dry-run"]):
+        code, _, err = planned(capsys, *command, str(data), "--model", str(hurt))
+        assert (code, str(hurt) in err, "model.safetensors: cut off" in err) == (2, True, True)
+
+
+def test_the_disk_that_the_layers_below_may_take_is_planned(
+    base: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["plan", str(data), "--model", str(base), "--device", "cpu", "--json"]
+    lower = [
+        json.loads(planned(capsys, *given, *flags)[1])["disk"]["lower"]
+        for flags in ([], ["--layers", "upper"], ["--layers", "upper", "--no-lower-cache"])
+    ]
+    assert lower[1] > lower[0] == lower[2] == 0
+
+
+def test_programs_of_bfloat16_products_are_planned_for_each_length_of_rows(base: Path) -> None:
+    few = replace(task(base, (320, 300)), precision="bf16")
+    held = [measure(one, Way(320, "bf16"), 320).parts["libraries"] for one in (few, replace(few, lengths=(320, 60)))]
+    assert held[1] - held[0] == 4 * SHAPES * PROGRAM
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == str(PROGRAMS)
 
 
 def test_tokens_are_estimated_from_characters() -> None:

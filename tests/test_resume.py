@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -208,9 +209,11 @@ def test_records_that_were_added_leave_the_choice_to_the_user(
     broken = begin("broken")
     until(broken, 8)
     added(data, 30)
-    for goes_on in (lambda: jobs.resume(broken.run, lambda line: None), lambda: begin("broken")):
+    smaller = partial(jobs.resume, broken.run, lambda line: None, {"row_tokens": "64"})
+    for goes_on in (lambda: jobs.resume(broken.run, lambda line: None), lambda: begin("broken"), smaller):
         with pytest.raises(Refusal, match="changed since the run was started: the data") as caught:
             goes_on()
+        assert ("--old-records --row-tokens 64" in caught.value.hint) == (goes_on is smaller)
         for choice in ("--old-records", "--anew --name broken-2", "--from"):
             assert choice in caught.value.hint
     again = begin("broken", how={"old_records": True})
@@ -305,7 +308,7 @@ def test_of_a_folder_that_goes_while_it_trains_the_adapter_is_saved_beside_it(
             if isinstance(event, Step) and event.step == 4:
                 job.run.rename(job.run.with_name("elsewhere"))
 
-    with pytest.raises(Refusal, match="was deleted or moved while it trained") as caught:
+    with pytest.raises(Refusal, match="was deleted, moved or emptied while it trained") as caught:
         train()
     assert "no whole one is there" in "".join(said)
     saved = job.run.with_name("a-2") / WEIGHTS
@@ -395,7 +398,7 @@ def test_a_run_belongs_to_one_process_and_a_dead_one_holds_nothing(
         assert cli.run(other) == 2
         said = capsys.readouterr().err
         assert f"process {process.pid} is working on this run" in said
-        assert "--anew" in said
+        assert "wait until it has ended" in said
     assert process.exitcode is None
     process.kill()
     process.join()
@@ -507,6 +510,16 @@ def test_what_ends_a_run_counts_while_its_model_is_loaded_too(
     monkeypatch.setattr(jobs, "prepare", sent_first)
     assert cli.run(line_of(base, data, tmp_path, "--name", "a", "--on-hangup", how)) == code
     assert (tmp_path / "runs").exists() == (code == 0)
+
+
+def test_the_time_of_a_run_is_counted_from_the_command_on(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, began = jobs.prepare, []
+    monkeypatch.setattr(road, "Deadline", lambda *given: began.append(given) or Deadline(*given))
+    monkeypatch.setattr(jobs, "prepare", lambda *given, **named: began.append("loading") or prepare(*given, **named))
+    assert cli.run(line_of(base, data, tmp_path, "--name", "a", "--max-hours", "1")) == 0
+    assert began == [(None, 1.0), "loading"]
 
 
 def drain(master: int, closing: threading.Event) -> None:
@@ -707,7 +720,11 @@ def test_damaged_lines_of_the_log_are_taken_out_and_said_and_so_is_another_machi
     until(broken, 8)
     steps, scorings = (broken.run / name for name in (runfolder.STEPS, runfolder.EVAL))
     lines = steps.read_bytes().splitlines(keepends=True)
-    steps.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"', b"\xff"), *lines[3:5], b"{}\n", *lines[6:]]))
+    steps.write_bytes(
+        b"".join(
+            [*lines[:2], lines[2].replace(b'"', b"\xff"), *lines[3:5], lines[5].replace(b"loss", b"moss"), *lines[6:]]
+        )
+    )
     scorings.write_bytes(b"\0\0\n" + scorings.read_bytes())
     monkeypatch.setattr("buke.train.manifest.code", lambda: "other")
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -381,6 +383,7 @@ def test_the_earlier_run_is_known_by_its_adapter_wherever_it_lies(first: Path, p
     again.release()
     assert run(["train", "--again", "b", "--name", "c", "--runs", str(runs), "--lang", "en"]) == 0
     assert "agrees with that of" in capsys.readouterr().out
+    assert verified(place, capsys, "b") == (0, {})
     (runs / "moved").rename(place / "away")
     with pytest.raises(Refusal, match="is no longer there") as caught:
         jobs.again(runs / "b", "d", runs, quiet)
@@ -407,10 +410,12 @@ def test_what_changed_of_the_earlier_run_is_named_and_so_is_what_it_lacks(
     capsys.readouterr()
     for line in (["compare", "a"], ["train", given["data"][0], "--from", "a"], ["train", "--again", "a"]):
         assert run([*line, "--runs", str(runs)]) == 2
-        assert "the run has no adapter yet" in capsys.readouterr().err
-    runfolder.lock(runs / "a")
-    assert run(["compare", "a", "--runs", str(runs)]) == 2
-    assert f"process {os.getpid()} is training it" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert ("the run has no adapter yet" in err, "--resume" in err) == (True, True)
+    lock = {"pid": os.getppid(), "began": psutil.Process(os.getppid()).create_time(), "host": platform.node()}
+    runfolder.write_json(runs / "a" / runfolder.LOCK, lock)
+    assert run(["train", "--again", "a", "--runs", str(runs)]) == 2
+    assert f"process {os.getppid()} is training it" in capsys.readouterr().err
 
 
 def test_what_has_to_be_as_in_the_earlier_run_is_refused_by_name(first: Path, place: Path, capsys: Capture) -> None:

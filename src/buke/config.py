@@ -413,7 +413,7 @@ def bytes_of(text: str) -> int:
     """A number of bytes as people write it: 8GB, 7.5 GiB, 800M. 0 for what is none, or less than a megabyte."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE | re.ASCII)
     size = int(float(found[1]) * UNITS[(found[2] or "").lower()]) if found else 0
-    return size if size >= 2**20 else 0
+    return size if size >= 10**6 else 0
 
 
 TUTORIAL: dict[str, Any] = {

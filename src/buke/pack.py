@@ -33,6 +33,17 @@ def rows(examples: Sequence[Example], batch: int, row_tokens: int) -> list[Row]:
     return [Row(tuple(group)) for group in groups(examples, batch, row_tokens)]
 
 
+def longest_row(examples: Sequence[Example], batch: int, row_tokens: int) -> Row:
+    """The longest row that packing may make, or nearly: the longest example, and after it each that still fits."""
+    found: list[Example] = []
+    room = row_tokens
+    for example in sorted(examples, key=len, reverse=True):
+        if not found or (len(found) < batch and len(example) <= room):
+            found.append(example)
+            room -= len(example)
+    return Row(tuple(found))
+
+
 def groups(items: Sequence[S], most: int, tokens: int) -> list[list[S]]:
     """Runs of at most ``most`` items and ``tokens`` tokens in all, in order; a longer item stands alone."""
     found: list[list[S]] = []

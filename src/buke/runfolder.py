@@ -176,8 +176,11 @@ def write_pieces(path: Path, pieces: Iterable[Piece]) -> str:
     return _replace({path: pieces})[0]
 
 
-def _replace(files: Mapping[Path, Iterable[Piece]]) -> list[str]:
-    """Write whole files, all of them before the first gets its name; return the SHA-256 of each, in hex."""
+def _replace(files: Mapping[Path, Iterable[Piece]], first_gone: Path | None = None) -> list[str]:
+    """Write whole files, all of them before the first gets its name; return the SHA-256 of each, in hex.
+
+    first_gone: one that is removed before the others are replaced.
+    """
     temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}{PART}") for path in files}
     digests = []
     try:
@@ -189,6 +192,8 @@ def _replace(files: Mapping[Path, Iterable[Piece]]) -> list[str]:
                     digest.update(piece)
                 disk.sync(file)
             digests.append(digest.hexdigest())
+        if first_gone:
+            disk.remove(first_gone)
         for path, temporary in temporaries.items():
             disk.rename(temporary, path)
     except BaseException:
@@ -215,9 +220,10 @@ def write_lines(path: Path, values: Iterable[Any]) -> None:
 
 
 def write_at_once(lines: Mapping[Path, Iterable[Any]], path: Path, value: Any) -> None:
-    """Write files of JSON Lines and one of JSON that belong together: all are new at once, or none is."""
+    """Write files of JSON Lines, and the one of JSON that says what comes of them: it goes first and comes last, so
+    where it is, it is of the others."""
     texts = {file: _lines(values) for file, values in lines.items()} | {path: [_json(value, indent=1) + "\n"]}
-    _replace({file: (part.encode("utf-8") for part in parts) for file, parts in texts.items()})
+    _replace({file: (part.encode("utf-8") for part in parts) for file, parts in texts.items()}, first_gone=path)
 
 
 def _lines(values: Iterable[Any]) -> Iterator[str]:
@@ -396,7 +402,6 @@ def lock(run: Path) -> None:
 
     Raises Refusal where another process has the run, or where the folder takes no file.
     """
-    here = t("runfolder.held_here_hint", free=free_name(run.parent, run.name))
     for _ in range(3):
         try:
             _write_lock(run / LOCK)
@@ -411,12 +416,12 @@ def lock(run: Path) -> None:
         if held.get("pid") == os.getpid():
             return
         if _alive(held):
-            raise Refusal(t("runfolder.held", run=run, pid=held["pid"]), here)
+            raise Refusal(t("runfolder.held", run=run, pid=held["pid"]), t("runfolder.held_here_hint"))
         try:
             _take_away(run / LOCK, held)
         except OSError as error:
             raise _no_writing(run, error) from None
-    raise Refusal(t("runfolder.held", run=run, pid="?"), here)
+    raise Refusal(t("runfolder.held", run=run, pid="?"), t("runfolder.held_here_hint"))
 
 
 def _no_writing(run: Path, error: OSError) -> Refusal:
@@ -431,9 +436,10 @@ def _why_not(folder: Path) -> OSError:
 
 
 def busy(run: Path) -> int | None:
-    """The process of this machine that is working on a run."""
+    """The other process of this machine that is working on a run."""
     held = _holder(run / LOCK)
-    return int(held["pid"]) if held.get("host") == platform.node() and _alive(held) else None
+    other = held.get("host") == platform.node() and held.get("pid") != os.getpid() and _alive(held)
+    return int(held["pid"]) if other else None
 
 
 def unlock(run: Path) -> None:

@@ -37,8 +37,10 @@ def run_demo(runs: Path, name: str | None, seed: int, lessons: int, questions: i
     given = SETTINGS | {"data": [str(files[0])], "held_out_file": str(files[1]), "questions": questions}
     given["name"] = name or jobs.stamped("demo")
     settings, reasons = make(given, dict.fromkeys(given, "demo"))
-    job = jobs.prepare(settings, reasons, runs, view.say)
-    result = road.walk(job, view)
+    leaving = road.Leaving(view, settings)
+    with leaving.heard():
+        job = jobs.prepare(settings, reasons, runs, view.say)
+        result = road.walk(job, view, leaving)
     text = road.summary(job, result, runs) + "\n\n" + t("cli.demo_next")
     print(json.dumps(result, ensure_ascii=False) if as_json else text)
 

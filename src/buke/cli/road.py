@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -123,27 +123,29 @@ def train(
     if given is None:
         run = runfolder.find(runs, resume)
         settings, _ = taken_up(run, changes or {})
-        begin = partial(jobs.resume, run, view.say, changes, old_records=old_records)
+        start = partial(jobs.resume, run, view.say, changes, old_records=old_records)
     else:
         settings, _ = given
         compare.grader_of(settings, [])  # refuse a grader that cannot work before anything is written
-        begin = partial(jobs.prepare, *given, runs, view.say, anew=anew, old_records=old_records)
-    with Leaving(view, settings).heard():  # a terminal that is closed while a model is loaded is closed, too
-        return _to_the_end(begin(), view, runs, as_json)
+        start = partial(jobs.prepare, *given, runs, view.say, anew=anew, old_records=old_records)
+    return _to_the_end(start, Leaving(view, settings), runs, as_json)
 
 
 def train_again(runs: Path, name: str, new: str | None, as_json: bool, *, anew: bool = False) -> int:
     """``buke train --again``: a run once more in a new folder; 0 where the adapters agree byte for byte, else 1."""
     view, run = view_for(), runfolder.find(runs, name)
-    with Leaving(view, taken_up(run, {})[0]).heard():
-        return _to_the_end(jobs.again(run, new, runs, view.say, anew=anew), view, runs, as_json)
+    on_hangup = (manifest.manifest_of(run).get("settings") or {}).get("on_hangup", "save")
+    leaving = Leaving(view, Settings(on_hangup=on_hangup))
+    return _to_the_end(partial(jobs.again, run, new, runs, view.say, anew=anew), leaving, runs, as_json)
 
 
-def _to_the_end(job: Job, view: View, runs: Path, as_json: bool) -> int:
+def _to_the_end(start: Callable[[], Job], leaving: Leaving, runs: Path, as_json: bool) -> int:
     """Walk, and print what was found. 1 where the run repeats another and their adapters differ, else 0."""
-    view.log_every = job.settings.log_every
     try:
-        result = walk(job, view)
+        with leaving.heard():  # while a model is loaded, too
+            job = start()
+            leaving.view.log_every = job.settings.log_every
+            result = walk(job, leaving.view, leaving)
     except SystemExit as end:
         if as_json and not end.code:  # the time was up
             print(json.dumps({"run": str(job.run), "step": job.loop.progress.step, "of": job.loop.steps}))
@@ -152,12 +154,13 @@ def _to_the_end(job: Job, view: View, runs: Path, as_json: bool) -> int:
     return int("again" in result and not result["again"]["same"])
 
 
-def walk(job: Job, view: View) -> dict[str, Any]:
+def walk(job: Job, view: View, leaving: Leaving | None = None) -> dict[str, Any]:
     """Before, training, after, report; returns what was found, as ``--json`` prints it.
 
+    leaving: what has counted the time since before the model was loaded.
     Raises SystemExit where it is left before its end; the run can then be taken up again.
     """
-    leaving = Leaving(view, job.settings)
+    leaving = leaving or Leaving(view, job.settings)
     job.loop.leaving = leaving.wanted
     try:
         with leaving.heard(), runfolder.mending(job.run, t("train.mend_hint", run=job.run)):
@@ -323,7 +326,7 @@ def summary(job: Job, result: dict[str, Any], runs: Path) -> str:
         lines += [
             t("cli.closed", before=before["closed"], after=after["closed"], n=n),
             t("cli.thinks", before=f"{before['thought_tokens_mean']:.0f}", after=f"{after['thought_tokens_mean']:.0f}"),
-            t("cli.loss", before=number(before["held_out_loss"]), after=number(after["held_out_loss"])),
+            t("cli.loss", n=n, before=number(before["held_out_loss"]), after=number(after["held_out_loss"])),
         ]
     run = job.run
     lines += [*_forgotten(run), *_agreed(result)]

@@ -14,10 +14,11 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # torch makes the folder of a compiler that is not used, by default among the system's temporary files
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
-# oneDNN keeps a program of about 0.8 MB for each shape of bfloat16 products, and torch one more time: by default 1,024
-# of them, which rows of many lengths fill; making one anew costs less than can be measured (docs/log.md)
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-os.environ.setdefault("LRU_CACHE_CAPACITY", "64")
+PROGRAMS = 256
+"""oneDNN writes a program for each shape of bfloat16 products on the CPU. It and torch keep this many, by default
+1,024, which rows of many lengths fill. With 64 a step takes a twentieth longer, to write them anew; docs/log.md."""
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PROGRAMS))
+os.environ.setdefault("LRU_CACHE_CAPACITY", str(PROGRAMS))
 
 # libraries ask for the folder of temporary files, which Python finds by writing one there; so it is told
 places = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")] + ["/tmp"]

@@ -7,7 +7,7 @@ adds time and disk; `machine.py` knows what there is, `known.py` the shapes of m
 from buke.plan.choose import FREE_SHARE, Fit, Task, first_fit, measure
 from buke.plan.machine import Watch, free_bytes, own_bytes, ran_out, trim
 from buke.plan.nearest import choose
-from buke.plan.outlook import FIRST_STEPS, Plan, budget, look_ahead
+from buke.plan.outlook import FIRST_STEPS, Plan, budget, keeps_lower, look_ahead
 from buke.plan.trace import NO_END, Prepare, Step, Trace, Way, trace
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "choose",
     "first_fit",
     "free_bytes",
+    "keeps_lower",
     "look_ahead",
     "measure",
     "own_bytes",

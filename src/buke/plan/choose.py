@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buke.config import Settings
+from buke.kernels import ALIKE
+from buke.model.before import PROGRAMS
 from buke.model.loading import RESIDENT
 from buke.plan.trace import NO_END, Prepare, TooMuch, Trace, Way, trace
 
@@ -17,6 +19,8 @@ CUDA_CONTEXT = 780_000_000  # bytes that CUDA and its libraries take of a card: 
 CUDA_POOLS = 220_000_000  # bytes of segments that the allocator has begun, and what cuBLAS works in
 SLACK = 0.03  # of what is not frozen: pages that the allocator does not give back at once
 WORKSPACE = 60_000_000  # bytes that the libraries of matrix products, and Python by then, take on the CPU
+PROGRAM = 1_000_000  # bytes of what oneDNN writes for a shape of bfloat16 products; docs/log.md
+SHAPES = 24  # of a step's bfloat16 products, for each length of a row
 ROUNDING = 50_000_000  # bytes that bitsandbytes takes once it is imported
 FREE_SHARE = 0.9  # of the memory that is free: other programs are there too
 STORE_GROWTH = 128  # places that keys and values grow by
@@ -238,7 +242,15 @@ def _held(task: Task, way: Way) -> int:
         return CUDA_CONTEXT
     width, inner = _width(task)
     ordered = 2 * width * inner if task.precision == "bf16" else 0  # the weight of a product, as oneDNN orders it
-    return task.held + WORKSPACE + ordered + ROUNDING * way.four_bits
+    return task.held + WORKSPACE + ordered + _programs(task, way) + ROUNDING * way.four_bits
+
+
+def _programs(task: Task, way: Way) -> int:
+    """Bytes of the programs that oneDNN has for the lengths that rows may have, rounded as they are."""
+    if task.device != "cpu" or task.precision != "bf16":
+        return 0
+    lengths = way.tokens // ALIKE - min(task.lengths, default=0) // ALIKE + 1
+    return PROGRAM * min(PROGRAMS, SHAPES * lengths)
 
 
 def _width(task: Task) -> tuple[int, int]:

@@ -22,6 +22,7 @@ EFFICIENCY = 0.6  # of a product's speed, that a whole step reaches; docs/perfor
 ASKING_EFFICIENCY = 0.25  # the same of answers to some questions at once
 SMALL_FILES = 10_000_000  # bytes of report, curve, answers and lists, about
 FIRST_STEPS = 3  # after which the time is known better
+LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 CHOSEN = ("precision", "weights", "activations", "recompute", "row_tokens", "generation_batch")
 
 
@@ -72,7 +73,7 @@ def budget(settings: Settings, device: str, held: int) -> tuple[int, str]:
 def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: list[str], refuse: bool = True) -> Plan:
     """Choose, and work out what it takes. Raises Refusal where nothing fits into memory or on the disk.
 
-    examples: what is learned, as rows are packed of it. lower: bytes kept of the layers that do not learn.
+    examples: what is learned, as rows are packed of it. lower: bytes of what layers that do not learn make of them.
     refuse: whether a plan is refused that does not fit; a run taken up again goes on as it is.
     """
     room, source = budget(task.settings, task.device, task.held)
@@ -92,6 +93,7 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
     packed = rows(examples, s.batch, fit.row_tokens)
     steps = step_count(len(examples), s.batch * s.accumulation, s.epochs)
     tokens = round(sum(task.lengths) * s.epochs)
+    lower *= fit.trace.learning_share < 1 and keeps_lower(s, lower, disk_free)
     disk = _disk(fit, s, disk_free, lower)
     if refuse and disk["needed"] > disk_free:
         spared = disk["checkpoints"] * (s.keep - 1) // (s.keep + 1)
@@ -118,6 +120,13 @@ def look_ahead(task: Task, examples: Any, disk_free: int, lower: int, assumed: l
         disk,
         [*assumed, *_assumed(task, fit)],
     )
+
+
+def keeps_lower(settings: Settings, size: int, free: int) -> bool:
+    """Whether what layers below the adapters make of the records is kept. size: its bytes; free: those of the disk."""
+    if settings.lower_cache is not None:
+        return settings.lower_cache
+    return 0 < size <= LOWER_SHARE * free and settings.epochs > 1
 
 
 def _no_lower(plain: str) -> Refusal:

@@ -52,9 +52,7 @@ def plan(
     # how much memory the machine of another card has is not known
     host = int(FREE_SHARE * free_memory()) if torch.cuda.is_available() else NO_END
     task = Task(config, settings, fixed, lengths, scored, prompt, device, precision, own_bytes(), stepper, file, host)
-    lower = 0
-    if settings.lower_cache:
-        lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
+    lower = (sum(lengths) + sum(scored)) * int(config["hidden_size"]) * (4 if precision == "fp32" else 2)
     free = runfolder.free_bytes(runs)
     found = look_ahead(task, examples[0], free, lower, list(assumed), refuse)
     return replace(found, given={name: reasons.get(name, "") for name in found.chosen if name not in found.why})

@@ -18,7 +18,7 @@ from buke.config import MAY_CHANGE, Settings, make, read_toml, to_toml
 from buke.encoded import Lessons
 from buke.model import Model, choose_device
 from buke.model import load as load_model
-from buke.plan import Plan
+from buke.plan import Plan, keeps_lower
 from buke.prompt import Prompt
 from buke.records import Example, Finding, Severity
 from buke.train import manifest
@@ -43,7 +43,6 @@ from buke.train.resuming import (
 from buke.train.settle import needs, pace, resolve
 from buke.words import Refusal, language, t
 
-LOWER_SHARE = 0.5  # of the disk that is free, for what the layers that do not learn make of the records
 Say = Callable[[str], None]
 
 
@@ -69,10 +68,10 @@ def prepare(
     if "-" in settings.data:
         raise Refusal(t("train.stdin"), t("train.stdin_hint"))
     asked = fingerprint(_anchored(settings))
-    if not anew and (run := unfinished(_anchored(settings), runs, say, old_records)):
+    changes = {name: getattr(settings, name) for name in MAY_CHANGE if reasons.get(name, "default") != "default"}
+    if not anew and (run := unfinished(_anchored(settings), runs, say, old_records, changes)):
         say(t("train.going_on", run=run, anew=flags_anew(run, settings.name)))
-        said = {name for name in MAY_CHANGE if reasons.get(name, "default") != "default"}
-        return resume(run, say, {name: getattr(settings, name) for name in said}, old_records=old_records)
+        return resume(run, say, changes, old_records=old_records)
     name = settings.name or _name(settings)
     runfolder.check_free(runs, name)
     say(t("train.reading"))
@@ -98,19 +97,19 @@ def resume(run: Path, say: Say, changes: dict[str, Any] | None = None, *, old_re
         old, only = unfinished_manifest(run, say), None
         if not is_same_data(old, settings):
             if not may_go_on(old, settings, old_records):
-                raise added(run, settings.name)
+                raise added(run, settings.name, changes or {})
             only = chosen_ids(run)
         earlier = earlier_of(settings, run.parent, old.get("from"))
         say(t("train.reading"))
         found = _find(settings, reasons, run.parent, say, earlier, only, refuse=False)
-        now = _manifest(found)
-        check_same(run, old, now, found.lessons)
-        if what := manifest.unlike(old, now):
+        new = _manifest(found)
+        check_same(run, old, new, found.lessons)
+        if what := manifest.unlike(old, new):
             say(t("train.unlike", what=what))
         with runfolder.mending(run, t("train.mend_hint", run=run)):
             if only is not None:
-                old["added_to"] = [each["sha256"] for each in now["data"]]
-            old["settings"] = now["settings"]  # with what was changed for this session
+                old["added_to"] = [each["sha256"] for each in new["data"]]
+            old["settings"] = new["settings"]  # with what was changed for this session
             runfolder.write_json(run / runfolder.MANIFEST, old)
             note_changes(run, found.settings, reasons)
         return _job(run, found, old, resumed=True, say=say)
@@ -230,7 +229,7 @@ def _lower_cache(
     if settings.lower_cache is not None:
         return settings, reasons
     free = runfolder.free_bytes(runs)
-    keep = 0 < size <= LOWER_SHARE * free and settings.epochs > 1
+    keep = keeps_lower(settings, size, free)
     why = t("train.why_lower", size=hub.amount(size), free=hub.amount(free)) if size else t("train.why_no_lower")
     return settings.model_copy(update={"lower_cache": keep}), reasons | {"lower_cache": why}
 

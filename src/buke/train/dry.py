@@ -7,6 +7,7 @@ from pathlib import Path
 
 from buke import hub, intake, prompt, runfolder
 from buke.config import Settings
+from buke.model import config_in
 from buke.plan import Plan
 from buke.plan.known import CONFIGS
 from buke.records import Example, Record
@@ -30,8 +31,9 @@ def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: Say) -
         runfolder.check_name(settings.name)
     say(t("train.reading"))
     folder = hub.ready(settings.model)
-    if folder is None and settings.model == hub.EMBEDDED:
-        folder = hub.resolve(settings.model, say)
+    here = Path(settings.model).expanduser()
+    if folder is None and (settings.model == hub.EMBEDDED or any(here.glob("*.safetensors*"))):
+        folder = hub.resolve(settings.model, say)  # or what is wrong with it
     if folder is None:
         return _from_afar(settings, reasons, runs)
     settings, reasons = resolve(settings, reasons, folder)
@@ -44,9 +46,11 @@ def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: Say) -
 
 def _from_afar(settings: Settings, reasons: dict[str, str], runs: Path) -> Plan:
     """The plan of a run whose model is not here: of a known shape, tokens estimated from characters."""
-    name = hub.full_name(settings.model)
-    config = CONFIGS.get(name)
-    if config is None:
+    here = Path(settings.model).expanduser()
+    told = (here / "config.json").is_file()
+    name = settings.model if told else hub.full_name(settings.model)
+    config = config_in(here) if told else dict(CONFIGS.get(name) or {})
+    if not config:
         raise Refusal(t("plan.no_config", name=settings.model), t("plan.no_config_hint", name=settings.model))
     reads = read_all(settings)
     settings, reasons = resolve_from(settings, reasons, config, name)

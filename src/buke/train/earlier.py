@@ -12,7 +12,7 @@ from buke.config import Settings, make, read_toml
 from buke.encoded import Lessons
 from buke.records import Finding, Record
 from buke.runfolder import sha256_of
-from buke.train.manifest import WEIGHTS, of_trained
+from buke.train.manifest import WEIGHTS, of_trained, place_of
 from buke.words import Refusal, of_system, t
 
 KEPT = ("rank", "alpha", "rslora", "bias", "targets", "layers")  # what an adapter cannot change once it is made
@@ -48,7 +48,9 @@ def earlier_of(settings: Settings, runs: Path, noted: dict[str, Any] | None = No
     """
     if settings.from_run is None:
         return None
-    run = _noted(runs, noted) if noted else runfolder.find(runs, settings.from_run).resolve()
+    run = place_of(noted, runs) if noted else runfolder.find(runs, settings.from_run).resolve()
+    if run is None:
+        raise Refusal(t("train.from_gone", run=settings.from_run), t("train.from_gone_hint", runs=runs))
     of_trained(run)
     held_out = run / runfolder.HELD_OUT
     if not held_out.is_file():
@@ -58,20 +60,6 @@ def earlier_of(settings: Settings, runs: Path, noted: dict[str, Any] | None = No
         return Earlier(run, [Record.read(line) for line in runfolder.read_lines(held_out)])
     except TypeError as error:  # a line that is no record
         raise Refusal(t("runfolder.damaged", place=held_out, why=error), t("runfolder.damaged_hint")) from None
-
-
-def _noted(runs: Path, noted: dict[str, Any]) -> Path:
-    """The run that a manifest speaks of, by its place or else by its adapter and its held-out part."""
-    run = Path(noted["run"])
-    for place in (run, *runfolder.runs_in(runs)):
-        adapter, held_out = place / runfolder.ADAPTER / WEIGHTS, place / runfolder.HELD_OUT
-        if place == run and adapter.is_file():  # whether it is still the same is asked later
-            return run
-        if adapter.is_file() and held_out.is_file():
-            hashes = {"adapter_sha256": sha256_of(adapter), "held_out_sha256": sha256_of(held_out)}
-            if hashes.items() <= noted.items():
-                return place.resolve()
-    raise Refusal(t("train.from_gone", run=run), t("train.from_gone_hint", runs=runs))
 
 
 def taken_over(settings: Settings, reasons: dict[str, str], earlier: Earlier) -> tuple[Settings, dict[str, str]]:

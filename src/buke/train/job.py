@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,8 +23,8 @@ from buke.train import manifest
 from buke.train.loop import Event, Left, Loop, NotLogged, NotSaved, Resumed, Saved, Tightened
 from buke.words import Refusal, t
 
-FIGURES = {runfolder.STEPS: ("step", "tokens", "all_tokens", "seconds"), runfolder.EVAL: ("step", "tokens")}
-"""Numbers that a line of these files has to have."""
+KINDS: dict[str, type[Step] | type[HeldOut]] = {runfolder.STEPS: Step, runfolder.EVAL: HeldOut}
+"""What a line of these files is."""
 
 
 @dataclass
@@ -73,8 +73,7 @@ class Job:
 
     def course(self) -> Iterator[Step | HeldOut]:
         """The steps and scorings that are written down."""
-        kinds: dict[str, type[Step] | type[HeldOut]] = {runfolder.STEPS: Step, runfolder.EVAL: HeldOut}
-        for name, kind in kinds.items():
+        for name, kind in KINDS.items():
             known = {each.name for each in fields(kind)}
             for line in runfolder.read_lines(self.run / name):
                 yield kind(**{key: value for key, value in line.items() if key in known})
@@ -155,7 +154,7 @@ class Job:
         for name, last in ((runfolder.STEPS, step), (runfolder.EVAL, scored)):
             path = self.run / name
             lines = runfolder.read_lines(path, damaged)
-            whole = [line for line in lines if _has(line, FIGURES[name])]
+            whole = [line for line in lines if _is(KINDS[name], line)]
             damaged += [str(path)] * (len(lines) - len(whole))
             runfolder.write_lines(path, [line for line in whole if line["step"] <= last])
         return tuple(damaged)
@@ -214,9 +213,13 @@ class Job:
         runfolder.write_json(self.run / runfolder.MANIFEST, self.notes)
 
 
-def _has(line: Any, figures: Sequence[str]) -> bool:
-    """Whether a value is an object with these numbers."""
-    return isinstance(line, dict) and all(isinstance(line.get(name), (int, float)) for name in figures)
+def _is(kind: type[Step] | type[HeldOut], line: Any) -> bool:
+    """Whether a value is an object with the numbers of a step or a scoring, None where that may be."""
+    needed = [each for each in fields(kind) if each.default is MISSING]
+    return isinstance(line, dict) and all(
+        isinstance(line.get(each.name), (int, float)) or ("None" in str(each.type) and line.get(each.name, 0) is None)
+        for each in needed
+    )
 
 
 def now() -> str:

@@ -17,7 +17,7 @@ from buke import checkpoint
 from buke.checkpoint import Progress
 from buke.config import Settings
 from buke.model import Model
-from buke.pack import rows, step_count, steps
+from buke.pack import longest_row, rows, step_count, steps
 from buke.plan import Watch, ran_out, trim
 from buke.records import Example, HeldOut, Row, Step
 from buke.runfolder import reason
@@ -252,10 +252,10 @@ class Loop:
 
     def _try_longest(self) -> None:
         """Compute the longest row there can be and drop its gradient, so that memory runs out now and not in hours."""
-        longest = sorted(self.train, key=len, reverse=True)[: self.settings.batch]
+        longest = longest_row(self.train, self.settings.batch, self.row_tokens)
         self.model.base.train()
         with torch.random.fork_rng(self._cards()):
-            loss, _ = self.model.loss_sum(rows(longest, self.settings.batch, self.row_tokens)[0])
+            loss, _ = self.model.loss_sum(longest)
             loss.backward()
         del loss
         self.optimizer.zero_grad(set_to_none=True)

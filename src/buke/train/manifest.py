@@ -104,6 +104,20 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return found
 
 
+def place_of(noted: dict[str, Any], runs: Path) -> Path | None:
+    """Where the run that a manifest notes as its start lies now, known by its adapter and its held-out part.
+
+    Where none has them, the run at its old place; None where there is none either.
+    """
+    old = Path(noted["run"])
+    there = [run for run in (old, *runfolder.runs_in(runs)) if (run / runfolder.ADAPTER / WEIGHTS).is_file()]
+    for run in there:
+        files = {"adapter_sha256": run / runfolder.ADAPTER / WEIGHTS, "held_out_sha256": run / runfolder.HELD_OUT}
+        if all(path.is_file() and sha256_of(path) == noted[name] for name, path in files.items()):
+            return run.resolve()
+    return old if old in there else None
+
+
 def of_trained(run: Path) -> dict[str, Any]:
     """The manifest of a run whose adapter is there and trained to its end. Raises Refusal for any other."""
     notes = manifest_of(run)
@@ -147,9 +161,9 @@ def ingredients(run: Path, notes: dict[str, Any]) -> Iterator[Part]:
     else:
         yield _dict("settings", was := notes.get("settings"), _as_resolved(settings, was or {}))
     if earlier := notes.get("from"):
-        run = Path(earlier["run"])
-        yield _file(t("train.part_from"), run / runfolder.ADAPTER / WEIGHTS, earlier["adapter_sha256"])
-        yield _file(t("train.part_from_held_out"), run / runfolder.HELD_OUT, earlier["held_out_sha256"])
+        place = place_of(earlier, run.parent) or Path(earlier["run"])
+        yield _file(t("train.part_from"), place / runfolder.ADAPTER / WEIGHTS, earlier["adapter_sha256"])
+        yield _file(t("train.part_from_held_out"), place / runfolder.HELD_OUT, earlier["held_out_sha256"])
 
 
 def _settings(run: Path) -> tuple[Settings | None, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from buke import checkpoint, runfolder
-from buke.config import MAY_CHANGE, Settings, changed_toml, make, read_toml
+from buke.config import MAY_CHANGE, Settings, changed_toml, make, read_toml, typed
 from buke.encoded import Lessons
 from buke.train.lessons import hashes_of
 from buke.train.manifest import adapter_whole, manifest_of
@@ -33,7 +33,9 @@ def fingerprint(settings: Settings) -> str:
     return runfolder.seal_of(asked)
 
 
-def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = False) -> Path | None:
+def unfinished(
+    settings: Settings, runs: Path, say: Say, old_records: bool = False, changes: Mapping[str, Any] = {}
+) -> Path | None:
     """The newest unfinished run that was started with these settings on this data; None where there is none.
 
     Of a run whose files were only added to, Refusal names the choices, unless the choice was ``old_records``; one whose
@@ -50,7 +52,7 @@ def unfinished(settings: Settings, runs: Path, say: Say, old_records: bool = Fal
         if is_same_data(notes, settings) or may_go_on(notes, settings, old_records):
             return run
         if _only_added(notes, settings):
-            raise added(run, settings.name)
+            raise added(run, settings.name, changes)
         say(t("train.other_data", run=run))
     return None
 
@@ -77,10 +79,11 @@ def _begins_with(path: Path, count: int, digest: str) -> bool:
     return count == 0 and found.hexdigest() == digest
 
 
-def added(run: Path, name: str | None) -> Refusal:
-    """What is said where a run's files are no longer those it was started with: its choices. name: as it was asked."""
+def added(run: Path, name: str | None, changes: Mapping[str, Any]) -> Refusal:
+    """What is said where a run's files are no longer those it was started with: its choices. name, changes: as said."""
     what, anew = t("train.part_data"), flags_anew(run, name)
-    return Refusal(t("train.changed", run=run, what=what), t("train.data_choices", run=run, anew=anew))
+    flags = "".join(f" {quoted(*typed(key, value))}" for key, value in changes.items())
+    return Refusal(t("train.changed", run=run, what=what), t("train.data_choices", run=run, anew=anew, flags=flags))
 
 
 def flags_anew(run: Path, name: str | None) -> str:
@@ -154,12 +157,12 @@ def chosen_ids(run: Path) -> tuple[list[str], list[str]]:
 
 def check_same(run: Path, old: dict[str, Any], notes: dict[str, Any], lessons: Lessons) -> None:
     """Raise Refusal where prompt or base are not those a run was started with, or its records are not all there."""
-    was, now = (each.get("from") or {} for each in (old, notes))
+    start, started = (each.get("from") or {} for each in (old, notes))
     pairs = {
         "prompt": (old["prompt"]["fingerprint"], notes["prompt"]["fingerprint"]),
         "model": (old["model"]["sha256"], notes["model"]["sha256"]),
-        "from": (was.get("adapter_sha256"), now.get("adapter_sha256")),
-        "from_held_out": (was.get("held_out_sha256"), now.get("held_out_sha256")),
+        "from": (start.get("adapter_sha256"), started.get("adapter_sha256")),
+        "from_held_out": (start.get("held_out_sha256"), started.get("held_out_sha256")),
     }
     if changed := [t(f"train.part_{part}") for part, (was, now) in pairs.items() if was != now]:
         raise Refusal(t("train.changed", run=run, what=", ".join(changed)), t("train.changed_hint"))

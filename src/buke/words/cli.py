@@ -164,8 +164,9 @@ TEXTS = {
     "file": ("{file}: {why}", "{file}：{why}"),
     "output": ("something could not be read or written: {why}", "读写失败：{why}"),
     "file_hint": (
-        "see whether the file is there, may be read and written, and has room on its disk; then give the command again",
-        "请查看文件是否存在、能否读写、磁盘是否有空间，然后重新执行命令",
+        "see whether the file is there, may be read and written, and has room on its disk; then give the command again "
+        "(BUKE_DEBUG=1 shows where it stopped)",
+        "请查看文件是否存在、能否读写、磁盘是否有空间，然后重新执行命令（BUKE_DEBUG=1 可显示出错位置）",
     ),
     "fault": ("something went wrong inside buke: {kind}: {why}", "buke 内部出错：{kind}：{why}"),
     "fault_hint": (
@@ -261,7 +262,10 @@ TEXTS = {
         "It thinks for {after} tokens on average ({before} before).",
         "平均思考 {after} 个 token（训练前 {before}）。",
     ),
-    "loss": ("Held-out loss: {before} before, {after} after.", "留出损失：训练前 {before}，训练后 {after}。"),
+    "loss": (
+        "Held-out loss of these {n}: {before} before, {after} after.",
+        "这 {n} 条的留出损失：训练前 {before}，训练后 {after}。",
+    ),
     "see_report": ("Open the report:   {file}", "打开报告：  {file}"),
     "see_curve": ("The loss curve:    {file}", "损失曲线：  {file}"),
     "see_adapter": ("The adapter:       {folder}", "适配器：    {folder}"),

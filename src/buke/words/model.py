@@ -6,8 +6,8 @@ TEXTS = {
         "{what} 只有快速层支持，而 {why} 用不了快速层",
     ),
     "no_fewer_hint": (
-        "leave one of the two out; --recompute saves memory with both",
-        "请去掉其中之一；要省内存可用 --recompute，两者都能配合",
+        "leave --activations out, or what rules it out; --recompute saves memory with both",
+        "请去掉 --activations 或与它冲突的设置；要省内存可用 --recompute，两者都能配合",
     ),
     "no_device": ("{device} is not available on this machine", "这台机器上没有可用的 {device}"),
     "no_device_hint": (

@@ -27,7 +27,7 @@ TEXTS = {
         "--lower-cache: no layer lies below the first adapter",
         "--lower-cache：第一个适配器之下没有层",
     ),
-    "no_lower_fast_hint": ("leave one of the two out", "请去掉其中之一"),
+    "no_lower_fast_hint": ("leave --lower-cache out, or what rules it out", "请去掉 --lower-cache 或与它冲突的设置"),
     "no_lower_hint": ("leave it out, or use --layers upper", "请去掉它，或使用 --layers upper"),
     "no_disk": (
         "the run needs {needed} of disk, and {free} are free",

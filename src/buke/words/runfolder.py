@@ -26,10 +26,7 @@ TEXTS = {
         "{why}：需要 {needed}，剩余 {free}，还差 {missing}",
     ),
     "held": ("{run}: process {pid} is working on this run", "{run}：进程 {pid} 正在使用这个运行"),
-    "held_here_hint": (
-        "wait until it has ended, or start another run: --anew --name {free!q} with the command that began it",
-        "请等它结束，或另开一次运行：在当初的命令后加 --anew --name {free!q}",
-    ),
+    "held_here_hint": ("wait until it has ended", "请等它结束"),
     "held_elsewhere": (
         "{run}: process {pid} on {host} is working on this run",
         "{run}：{host} 上的进程 {pid} 正在使用这个运行",

@@ -99,10 +99,10 @@ TEXTS = {
         "{run}：有设置相同的未完成运行，但数据已变动；另开一次运行",
     ),
     "data_choices": (
-        "go on with the records it began with: {buke} train --resume {run!q} --old-records; or start a new run: {anew} with the "
+        "go on with the records it began with: {buke} train --resume {run!q} --old-records{flags}; or start a new run: {anew} with the "
         "command that began it; or "
         "finish it so and then teach its adapter the new records: --from {run!q}",
-        "只用开始时的记录继续：{buke} train --resume {run!q} --old-records；或在当初的命令后加 {anew} 另开一次；"
+        "只用开始时的记录继续：{buke} train --resume {run!q} --old-records{flags}；或在当初的命令后加 {anew} 另开一次；"
         "或先这样完成它，再用 --from {run!q} 让它的适配器学习新记录",
     ),
     "gone": (
@@ -124,8 +124,8 @@ TEXTS = {
     ),
     "why_again": ("{flag}, when the run was taken up", "{flag}，续跑时更改"),
     "run_gone": (
-        "{run}: the run folder was deleted or moved while it trained",
-        "{run}：训练期间运行文件夹被删除或移走",
+        "{run}: the run folder was deleted, moved or emptied while it trained",
+        "{run}：训练期间运行文件夹被删除、移走或清空",
     ),
     "run_gone_hint": (
         "the adapter is trained, and lies in {adapter}; a folder that was moved can be gone on with from its last checkpoint",
