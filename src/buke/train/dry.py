@@ -47,9 +47,9 @@ def plan_of(settings: Settings, reasons: dict[str, str], runs: Path, say: Say) -
 def _from_afar(settings: Settings, reasons: dict[str, str], runs: Path) -> Plan:
     """The plan of a run whose model is not here: of a known shape, tokens estimated from characters."""
     here = Path(settings.model).expanduser()
-    told = (here / "config.json").is_file()
-    name = settings.model if told else hub.full_name(settings.model)
-    config = config_in(here) if told else dict(CONFIGS.get(name) or {})
+    described = (here / "config.json").is_file()
+    name = settings.model if described else hub.full_name(settings.model)
+    config = config_in(here) if described else dict(CONFIGS.get(name) or {})
     if not config:
         raise Refusal(t("plan.no_config", name=settings.model), t("plan.no_config_hint", name=settings.model))
     reads = read_all(settings)
