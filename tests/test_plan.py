@@ -21,6 +21,7 @@ from buke import cli, plan, runfolder, words
 from buke.config import bytes_of, make, read_toml
 from buke.model import load
 from buke.model.before import PROGRAMS
+from buke.pack import longest_row
 from buke.plan import Task, Way, choose, live, look_ahead, measure, ran_out, trace
 from buke.plan.choose import PROGRAM, SHAPES
 from buke.plan.known import CONFIGS
@@ -793,7 +794,8 @@ def test_the_longest_row_comes_before_the_first_step_and_changes_nothing(
     before = {name: p.detach().clone() for name, p in job.model.trained().items()}
     state = torch.get_rng_state()
     job.loop._try_longest()
-    assert seen[0] >= max(map(len, job.loop.train))
+    longest = longest_row(job.loop.train, job.settings.batch, job.loop.row_tokens)
+    assert seen[0] == len(longest) > max(map(len, job.loop.train))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], p) and p.grad is None for name, p in job.model.trained().items())
 
