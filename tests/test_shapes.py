@@ -643,7 +643,7 @@ def test_a_name_counts_as_known_where_one_row_has_it() -> None:
         ({"turns": [{"say": "q"}, {"say": "a"}]}, "--map 'question=turns[0].say' 'answer=turns[1].say'"),
         (
             {"主诉": "咳嗽", "思路": "先看肺，再看心", "结果": "肺炎", "病历号": "10001"},
-            "--map 'question=主诉' 'thought=思路' 'answer=结果'",
+            "--map question=主诉 thought=思路 answer=结果",
         ),
         ({"1": "7", "2": "Is it?", "3": "no", "4": "It is not."}, "--map question=2 thought=4 answer=3"),
         ({"prompts": "q", "x": "It is so.", "y": "It was so."}, "--map question=prompts thought=… answer=…"),
