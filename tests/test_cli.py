@@ -216,6 +216,7 @@ def test_a_file_that_the_system_refuses_is_no_fault_of_ours(
     assert capsys.readouterr().err.startswith(f"error: {said}\nhint: ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 @pytest.mark.parametrize("words", [["train", "--json"], ["--version"]], ids=" ".join)
 def test_a_full_disk_behind_the_output_brings_no_traceback(words: list[str]) -> None:

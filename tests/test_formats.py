@@ -463,6 +463,7 @@ def test_a_long_tsv_with_quotes_as_plain_characters(tmp_path: Path) -> None:
     assert rows[-1] == Raw(200_001, {"question": 'Is "x" it?', "thought": "so", "answer": '"yes" it is'})
 
 
+@pytest.mark.slow
 def test_a_long_csv_with_line_breaks_in_cells(tmp_path: Path) -> None:
     path = tmp_path / "d"
     path.write_text("question,thought,answer\r\n" + '"a\nb","c, d","e ""f"""\r\n' * 200_000, newline="")

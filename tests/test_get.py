@@ -413,6 +413,7 @@ def test_killed_just_before_the_renaming(buke: Say, server: Server) -> None:
     assert Path(ZH).read_bytes() == server.files[ZH]
 
 
+@pytest.mark.slow
 def test_two_at_once_do_not_write_into_each_other(buke: Say, server: Server) -> None:
     server.pause = 0.02
     command = [sys.executable, "-m", "buke", "get", "medical-o1", "--lang", "zh"]

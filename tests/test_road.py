@@ -121,6 +121,7 @@ def test_the_report_shows_the_answers_escaped(base: Path, tmp_path: Path, capsys
     assert "Open the report:" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_tutorials_recipe_runs(base: Path, data: Path, tmp_path: Path) -> None:
     line = [
         "train",

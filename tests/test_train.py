@@ -100,6 +100,7 @@ def test_a_run_learns_and_writes_down_what_happened(start: Callable[..., Job]) -
     assert notes["prompt"]["fingerprint"] == job.prompt.fingerprint
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_adapter_and_another_seed_another(start: Callable[..., Job]) -> None:
     runs = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -121,6 +122,7 @@ def counted(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return seen
 
 
+@pytest.mark.slow
 def test_layers_below_the_first_adapter_are_computed_once_a_record(
     start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +139,7 @@ def test_layers_below_the_first_adapter_are_computed_once_a_record(
     assert not list(job.run.glob(".lower*"))  # the file has no name
 
 
+@pytest.mark.slow
 def test_a_run_with_kept_lower_layers_is_taken_up_to_the_same_bytes(start: Callable[..., Job]) -> None:
     whole, broken = start("whole", **UPPER), start("broken", **UPPER)
     list(whole.events())
@@ -148,6 +151,7 @@ def test_a_run_with_kept_lower_layers_is_taken_up_to_the_same_bytes(start: Calla
     assert adapter_of(again) == adapter_of(whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_on_the_way_only_costs_time(
     start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +182,7 @@ class Filling:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.slow
 def test_a_full_disk_only_costs_time(start: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     job, whole = start("full", **UPPER), start("whole", **UPPER)
@@ -223,6 +228,7 @@ def test_a_run_broken_off_anywhere_and_taken_up_ends_as_if_it_had_not(after: int
     assert again.loop.progress.best_step == whole.loop.progress.best_step
 
 
+@pytest.mark.slow
 def test_a_crash_goes_on_from_the_last_checkpoint_and_a_damaged_one_is_passed_over(start: Callable[..., Job]) -> None:
     whole = start("whole")
     list(whole.events())
