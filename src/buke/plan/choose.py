@@ -249,8 +249,11 @@ def _programs(task: Task, way: Way) -> int:
     """Bytes of the programs that oneDNN has for the lengths that rows may have, rounded as they are."""
     if task.device != "cpu" or task.precision != "bf16":
         return 0
-    lengths = way.tokens // ALIKE - min(task.lengths, default=0) // ALIKE + 1
-    return PROGRAM * min(PROGRAMS, SHAPES * lengths)
+    few = sum(
+        sorted(task.lengths)[: task.settings.batch]
+    )  # a row ends with the last of a batch, or before one too long
+    short = max(min(task.lengths, default=0), min(few, way.tokens - task.longest))
+    return PROGRAM * min(PROGRAMS, SHAPES * (way.tokens // ALIKE - short // ALIKE + 1))
 
 
 def _width(task: Task) -> tuple[int, int]:
