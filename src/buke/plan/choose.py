@@ -249,9 +249,8 @@ def _programs(task: Task, way: Way) -> int:
     """Bytes of the programs that oneDNN has for the lengths that rows may have, rounded as they are."""
     if task.device != "cpu" or task.precision != "bf16":
         return 0
-    few = sum(
-        sorted(task.lengths)[: task.settings.batch]
-    )  # a row ends with the last of a batch, or before one too long
+    # a row ends with the last record of a batch, or before one that it has no room for
+    few = sum(sorted(task.lengths)[: task.settings.batch])
     short = max(min(task.lengths, default=0), min(few, way.tokens - task.longest))
     return PROGRAM * min(PROGRAMS, SHAPES * (way.tokens // ALIKE - short // ALIKE + 1))
 
